@@ -1,0 +1,1 @@
+"""The room of deliver: artefacts and seeds to real disks."""

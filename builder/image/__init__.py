@@ -1,0 +1,1 @@
+"""The room of image: the node image, from profile to artefacts."""

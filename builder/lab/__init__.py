@@ -1,0 +1,1 @@
+"""The room of lab: nested machines through libvirt."""

@@ -1,0 +1,1 @@
+"""The room of profile: YAML to a typed Profile and a complete plan."""

@@ -1,0 +1,1 @@
+"""The room of site: site root, slots, seeds and what they look like from the workstation."""

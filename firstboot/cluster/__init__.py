@@ -1,0 +1,1 @@
+"""The room of the cluster: discovery, admission, founder, formation."""

@@ -1,0 +1,52 @@
+"""What the phases share: the seed, this node's identity, and the members once they are admitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from firstboot.plan import Plan, SlotPlan
+from firstboot.seed import Seed
+
+
+@dataclass(frozen=True)
+class Member:
+    """An admitted node: its slot, its node id, and the address at which mutual TLS last succeeded."""
+
+    slot: int
+    name: str
+    node_id: str
+    address: str
+    host_name: str
+    """The stable name that peers, bricks and mounts use; the agent keeps it in /etc/hosts."""
+
+
+@dataclass
+class Context:
+    """Run state of one agent process. Phases read it; only the phase that owns a field writes it."""
+
+    report: Callable[[str], None]
+    """Says what the running phase is doing right now, in one line: status, console and log."""
+    seed: Seed | None = None
+    node_id: str | None = None
+    members: dict[int, Member] = field(default_factory=dict)
+    """By slot number, this node included; complete once admission is done."""
+    founder_slot: int | None = None
+
+    @property
+    def claimed_seed(self) -> Seed:
+        """The seed; only phases after identity may ask."""
+        assert self.seed is not None, "a phase before identity asked for the seed"
+        return self.seed
+
+    @property
+    def plan(self) -> Plan:
+        return self.claimed_seed.plan
+
+    @property
+    def slot(self) -> SlotPlan:
+        return self.plan.slot(self.claimed_seed.slot.number)
+
+    @property
+    def is_founder(self) -> bool:
+        return self.founder_slot == self.slot.number

@@ -1,0 +1,1 @@
+"""The room of disks: inventory, selection, preparation."""

@@ -1,0 +1,1 @@
+"""The room of storage domains: the Registrar protocol and its backends."""

@@ -1,0 +1,1 @@
+"""The room of Gluster: typed client, pool, volumes."""

@@ -1,0 +1,32 @@
+"""Where things are on a node. Everything that may change is below /var, which is the state partition."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+STATE = Path("/var/lib/trivet")
+SEED = STATE / "seed.json"
+NODE_KEY = STATE / "node.key"
+JOURNAL = STATE / "journal.json"
+CLAIMS = STATE / "claims.json"
+BRICKS = STATE / "bricks"
+DOMAINS = STATE / "domains"
+
+RUN = Path("/run/trivet")
+STATUS = RUN / "status.json"
+
+ADMISSION_PORT = 7463
+"""TCP port of the mutual-TLS service, on every address of the node."""
+
+BUILD_STAMP = Path("/usr/lib/trivet/build.json")
+"""Written by the image build: version and build time (epoch seconds), the floor of the node's clock."""
+
+
+def brick_mount(volume: str, index: int) -> Path:
+    """Where brick `index` (from 0, on this node) of a volume is mounted; its XFS carries the tag file."""
+    return BRICKS / f"{volume}-{index}"
+
+
+def brick_path(volume: str, index: int) -> Path:
+    """The folder that Gluster gets; below the mount, so that an unmounted brick is never written to root."""
+    return brick_mount(volume, index) / "brick"

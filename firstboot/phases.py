@@ -1,0 +1,36 @@
+"""The ordered phases as data, and the one small runner. A phase looks, compares, acts; done again it changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firstboot.context import Context
+
+
+@dataclass(frozen=True)
+class Done:
+    """The phase's aim is reached; `detail` is one line for the log."""
+
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The phase can't go on yet: for what, and what would end it. It is tried again after `retry_s`."""
+
+    reason: str
+    hint: str = ""
+    retry_s: float = 2.0
+
+
+Outcome = Done | Wait
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A named step. `step` raises TrivetError when it failed; it is tried again, with the error as the reason."""
+
+    name: str
+    title: str
+    step: Callable[[Context], Outcome]

@@ -1,4 +1,4 @@
-"""The ordered phases as data, and the one small runner. A phase looks, compares, acts; done again it changes nothing."""
+"""The ordered phases as data: each looks, compares, acts; done again it changes nothing."""
 
 from __future__ import annotations
 

@@ -128,13 +128,9 @@ def follow(
         timer.cancel()
     done = Completed(args, process.returncode, "\n".join(tail), "", time.monotonic() - started)
     if expired.is_set():
-        raise CommandError(
-            done, f"passed its time limit of {timeout_s:g} s", hint=f"the whole log is {log_file}"
-        )
+        raise CommandError(done, f"passed its time limit of {timeout_s:g} s", hint=f"the whole log is {log_file}")
     if not done.ok:
-        raise CommandError(
-            done, f"exited with {done.returncode}", hint=hint or f"the whole log is {log_file}"
-        )
+        raise CommandError(done, f"exited with {done.returncode}", hint=hint or f"the whole log is {log_file}")
     return done
 
 

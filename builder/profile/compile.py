@@ -1,0 +1,124 @@
+"""From a checked profile to the complete plan: every short form written out, every default filled in."""
+
+from __future__ import annotations
+
+from builder.profile.model import Bricks, Profile, Slot, Volume
+from firstboot import plan
+from firstboot.plan import GIB, Plan, VolumeType
+
+DEFAULT_MIN_SIZE = 8 * GIB
+DISK_OVERHEAD = GIB
+"""What a brick disk holds besides its bricks: LVM's labels, the thin pool's metadata and its spare."""
+
+
+def compile_plan(profile: Profile) -> Plan:
+    """The plan of a profile that `load_profile` has checked."""
+    network = profile.network
+    return Plan(
+        name=profile.name,
+        mode=profile.mode,
+        image=plan.ImagePlan(
+            release=profile.image.release,
+            elements=profile.image.elements,
+            packages=profile.image.packages,
+            formats=profile.image.formats,
+            root_size_bytes=profile.image.root_size,
+        ),
+        slots=tuple(_slot(number, slot) for number, slot in enumerate(profile.slots, 1)),
+        network=plan.NetworkPlan(
+            interface=plan.Interface(name=network.interface.name, mac=network.interface.mac),
+            method=network.method,
+            gateway=network.gateway,
+            mtu=network.mtu,
+            guest_bridge=plan.GuestBridge(
+                name=network.guest_bridge.name, libvirt_network=network.guest_bridge.libvirt_network
+            )
+            if network.guest_bridge
+            else None,
+            dns=network.dns,
+            search=network.search,
+            ntp=network.ntp,
+            proxy=network.proxy,
+        ),
+        bricks=tuple(_bricks(profile, bricks) for bricks in profile.bricks),
+        volumes=tuple(_volume(profile, volume) for volume in profile.volumes),
+        domains=tuple(
+            plan.DomainPlan(name=domain.name, volume=domain.volume or domain.name, registrar=domain.registrar)
+            for domain in profile.domains
+        ),
+        access=plan.Access(
+            ssh_keys=tuple(key.strip() for key in profile.access.ssh_keys),
+            console_password_hash=profile.access.console_password_hash,
+        ),
+    )
+
+
+def slot_name(number: int, slot: Slot) -> str:
+    """A slot's name: the written one, or node1, node2 and so on."""
+    return slot.name or f"node{number}"
+
+
+def brick_class_of(profile: Profile, volume: Volume) -> str | None:
+    """The brick class of a volume: the written one, or the only one; None when that is not decided."""
+    if volume.bricks is not None:
+        return volume.bricks
+    return profile.bricks[0].name if len(profile.bricks) == 1 else None
+
+
+def replica_of(volume: Volume) -> int:
+    """Copies of a volume: as written, or what its type has."""
+    if volume.replica is not None:
+        return volume.replica
+    return 1 if volume.type is VolumeType.DISTRIBUTE else 3
+
+
+def needed_bytes(profile: Profile, bricks: Bricks) -> int:
+    """What a disk of the class must hold for the volumes whose size is given; 0 when none is."""
+    sizes = [
+        volume.size for volume in profile.volumes if volume.size and brick_class_of(profile, volume) == bricks.name
+    ]
+    return sum(sizes) + DISK_OVERHEAD if sizes else 0
+
+
+def _slot(number: int, slot: Slot) -> plan.SlotPlan:
+    return plan.SlotPlan(
+        number=number,
+        name=slot_name(number, slot),
+        zone=slot.zone or "",
+        match=plan.Match(mac=slot.match.mac, serial=slot.match.serial),
+        address=slot.address,
+    )
+
+
+def _bricks(profile: Profile, bricks: Bricks) -> plan.BrickClass:
+    rule = bricks.rule
+    default_min = min(max(DEFAULT_MIN_SIZE, needed_bytes(profile, bricks)), rule.max_size or 2**63)
+    return plan.BrickClass(
+        name=bricks.name,
+        rule=plan.DiskRule(
+            min_size_bytes=default_min if rule.min_size is None else rule.min_size,
+            max_size_bytes=rule.max_size,
+            rotational=rule.rotational,
+            bus=rule.bus,
+            model=rule.model,
+            serial=rule.serial,
+            wwn=rule.wwn,
+            path=rule.path,
+        ),
+        count=bricks.count,
+        layout=bricks.layout,
+    )
+
+
+def _volume(profile: Profile, volume: Volume) -> plan.VolumePlan:
+    bricks = brick_class_of(profile, volume)
+    assert bricks is not None, "checks let no volume without a brick class pass"
+    return plan.VolumePlan(
+        name=volume.name,
+        type=volume.type,
+        replica=replica_of(volume),
+        bricks=bricks,
+        size_bytes=volume.size,
+        group=volume.group,
+        options=dict(volume.options),
+    )

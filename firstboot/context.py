@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from firstboot.plan import Plan, SlotPlan
 from firstboot.seed import Seed
+
+if TYPE_CHECKING:
+    from firstboot.cluster.views import View
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,12 @@ class Context:
     members: dict[int, Member] = field(default_factory=dict)
     """By slot number, this node included; complete once admission is done."""
     founder_slot: int | None = None
+    address: str | None = None
+    """This node's management address; the network phase keeps it."""
+    finished: set[str] = field(default_factory=set)
+    """Names of the phases that are done in this run of the agent; the runner writes it."""
+    views: dict[int, View] = field(default_factory=dict)
+    """What each member said of itself last, by slot number, this node included; see firstboot.cluster.views."""
 
     @property
     def claimed_seed(self) -> Seed:

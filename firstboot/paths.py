@@ -14,6 +14,20 @@ DOMAINS = STATE / "domains"
 
 RUN = Path("/run/trivet")
 STATUS = RUN / "status.json"
+LOCK = RUN / "agent.lock"
+MOTD = RUN / "motd"
+ISSUE = Path("/run/issue.d/trivet.issue")
+CONSOLE = Path("/dev/console")
+
+HOSTS = Path("/etc/hosts")
+HOSTNAME = Path("/etc/hostname")
+SHADOW = Path("/etc/shadow")
+ROOT_KEYS = Path("/etc/ssh/authorized_keys.d/root")
+SSH_HOST_KEYS = Path("/etc/ssh")
+NETWORKD = Path("/etc/systemd/network")
+CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
+PROXY = STATE / "proxy.env"
+"""Environment lines (http_proxy and friends) for units and login shells that want the plan's proxy."""
 
 ADMISSION_PORT = 7463
 """TCP port of the mutual-TLS service, on every address of the node."""

@@ -1,0 +1,122 @@
+"""The agent: one process that forms this machine into a node and keeps it so."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from firstboot import paths
+from firstboot.cluster.membership import Membership
+from firstboot.context import Context
+from firstboot.errors import RefusedError
+from firstboot.identity import Identity
+from firstboot.notify import keep_alive, notify
+from firstboot.reporter import Reporter, utc_now
+from firstboot.runner import Runner
+from firstboot.sequence import TITLES, sequence
+from firstboot.state import Journal
+
+log = logging.getLogger(__name__)
+
+
+def serve(given_seed: Path | None) -> None:
+    """Run until SIGTERM or SIGINT; raises RefusedError when another agent runs."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    for folder in (paths.STATE, paths.RUN):
+        folder.mkdir(parents=True, exist_ok=True)
+    with _alone():
+        _run(given_seed, stop)
+
+
+def _run(given_seed: Path | None, stop: threading.Event) -> None:
+    journal = Journal(paths.JOURNAL)
+    reporter = Reporter(tuple(TITLES), now=utc_now)
+    context = Context(report=reporter.progress)
+    reporter.attach(context)
+    membership = Membership(journal, status=lambda: reporter.status, clock=time.monotonic)
+    reporter.read_facts_with(lambda: facts(context, membership))
+    runner = Runner(
+        sequence(Identity(journal, given_seed), membership),
+        context,
+        reporter=reporter,
+        journal=journal,
+        now=utc_now,
+        pause=stop.wait,
+    )
+    reporter.publish()
+    notify("READY=1")
+    keep_alive(stop)
+    try:
+        if runner.form():
+            runner.keep(_summary, membership.problems)
+    finally:
+        notify("STOPPING=1")
+        membership.close()
+        log.info("the agent stops")
+
+
+def facts(context: Context, membership: Membership) -> dict[str, object]:
+    """What the rooms know of the cluster, as fields of NodeStatus; rooms whose phase is not reached are not asked."""
+    fields: dict[str, object] = {}
+    if context.seed is None:
+        return fields
+    fields["peers"] = membership.peers(context)
+    if context.plan.mode.has_gluster and "found" in context.finished:
+        from firstboot.gluster import facts as gluster
+
+        fields["peers"] = gluster.peers(context) or fields["peers"]
+        fields["volumes"] = gluster.volumes(context)
+    if context.plan.domains and "volumes" in context.finished:
+        from firstboot.domains import facts as domains
+
+        fields["domains"] = domains.domains(context)
+    return fields
+
+
+def _summary(context: Context) -> str:
+    plan = context.plan
+    parts = [f"{len(plan.slots)} nodes"]
+    parts += [f"{len(plan.volumes)} volumes"] if plan.volumes else []
+    parts += [f"{len(plan.domains)} storage domains"] if plan.domains else []
+    return "formed: " + ", ".join(parts)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    handle = os.open(paths.LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError("another agent runs on this machine", hint="look at it: trivet-node status") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def log_to_journal(level: int) -> None:
+    """Log to standard error, with sd-daemon(3) priorities where that is the journal."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Priority("%(name)s: %(message)s") if os.environ.get("JOURNAL_STREAM") else _PLAIN)
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger("zeroconf").setLevel(logging.ERROR)  # it warns of every odd packet of strangers
+
+
+_PLAIN = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+class _Priority(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = 3 if record.levelno >= logging.ERROR else 4 if record.levelno >= logging.WARNING else 6
+        level = 7 if record.levelno < logging.INFO else level
+        return f"<{level}>" + super().format(record).replace("\n", f"\n<{level}>")

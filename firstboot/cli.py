@@ -1,0 +1,113 @@
+"""The verbs of `trivet-node`. Light to import: status is asked often, and imports cost seconds on slow machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from firstboot import paths
+from firstboot.errors import BadInputError, Exit, MissingError
+
+EXAMPLES = """examples:
+  trivet-node status            what this node is doing, and why it waits
+  trivet-node status --json     the same for programs (docs/formats.md, trivet-status)
+  trivet-node run --seed FILE   run the agent with a seed from a file instead of a medium
+"""
+
+
+def execute(arguments: Sequence[str]) -> Exit:
+    """Run a verb; raises TrivetError for the caller to print."""
+    options = _parser().parse_args(arguments)
+    verbs = {"status": _status, "run": _run, "version": _version, "phases": _phases}
+    return verbs[options.verb](options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog="trivet-node", description="The node side of Trivet.", epilog=EXAMPLES, formatter_class=form
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    status = verbs.add_parser(
+        "status",
+        help="phase, reason for waiting, peers, volumes, domains",
+        description="Exit code 0: formed; 5: not yet, the reason is named; 1: a phase failed; 6: no agent has run.",
+        epilog="example: trivet-node status --json",
+        formatter_class=form,
+    )
+    status.add_argument("--json", action="store_true", help="print the status document")
+    run = verbs.add_parser(
+        "run",
+        help="run the agent (what trivet-firstboot.service does)",
+        epilog="example: trivet-node run --seed /media/seed.json",
+        formatter_class=form,
+    )
+    run.add_argument(
+        "--seed", type=Path, metavar="FILE", help="take the seed from this file; media are not looked at"
+    )
+    run.add_argument("--debug", action="store_true", help="log every command and request")
+    for name, text in (("version", "print the version of the agent and image"), ("phases", "list the phases")):
+        verb = verbs.add_parser(name, help=text, epilog=f"example: trivet-node {name} --json", formatter_class=form)
+        verb.add_argument("--json", action="store_true", help="print a JSON document")
+    return parser
+
+
+def _status(options: argparse.Namespace) -> Exit:
+    from firstboot import statustable
+
+    try:
+        text = paths.STATUS.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MissingError(
+            "no agent has run on this machine since it was started",
+            hint="start it: systemctl start trivet-firstboot",
+        ) from None
+    try:
+        status = json.loads(text)
+    except ValueError:
+        status = None
+    if not isinstance(status, dict) or str(status.get("version", "")).partition(".")[0] != "1":
+        raise BadInputError(
+            f"{paths.STATUS} is not a status of format trivet-status 1", hint="restart trivet-firstboot"
+        )
+    print(text.rstrip() if options.json else statustable.render(status))
+    if status.get("phase") == "formed":
+        return Exit.OK
+    return Exit.FAILED if status.get("state") == "failed" else Exit.WAITING
+
+
+def _run(options: argparse.Namespace) -> Exit:
+    from firstboot import agent
+
+    agent.log_to_journal(logging.DEBUG if options.debug else logging.INFO)
+    agent.serve(options.seed)
+    return Exit.OK
+
+
+def _version(options: argparse.Namespace) -> Exit:
+    from importlib.metadata import PackageNotFoundError, version
+
+    from firstboot.clock import build_stamp
+
+    stamp = build_stamp()
+    if "version" not in stamp:
+        try:
+            stamp["version"] = version("trivet")
+        except PackageNotFoundError:
+            stamp["version"] = "unknown"
+    print(json.dumps(stamp, sort_keys=True) if options.json else f"trivet-node {stamp['version']}")
+    return Exit.OK
+
+
+def _phases(options: argparse.Namespace) -> Exit:
+    from firstboot.sequence import TITLES
+
+    if options.json:
+        print(json.dumps([{"name": name, "title": title} for name, title in TITLES.items()]))
+    else:
+        for name, title in TITLES.items():
+            print(f"{name:10} {title}")
+    return Exit.OK

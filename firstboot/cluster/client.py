@@ -1,0 +1,144 @@
+"""Visits another member: one mutual-TLS connection, its slot proved by its certificate, its view, our claim."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from firstboot.cluster import tls
+from firstboot.cluster.trust import SlotRole
+from firstboot.cluster.views import MAJOR, View
+from firstboot.errors import BadInputError, TrivetError
+
+CONNECT_S = 5.0
+ANSWER_S = 20.0
+MAX_ANSWER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a member may be; `address` is numeric, IPv6 link-local with its %scope."""
+
+    address: str
+    port: int
+
+
+class UnreachableError(TrivetError):
+    """Nobody answered, or not with TLS of this site."""
+
+
+@dataclass(frozen=True)
+class Claimant:
+    """Who visits: its slot and node id, and the signing request that proves the node key."""
+
+    slot: int
+    node_id: str
+    csr: str
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A completed visit. `incumbent` is the node that the visited one voted for in our place, if it did."""
+
+    endpoint: Endpoint
+    slot: int
+    view: View
+    incumbent: str | None = None
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP on a socket that is connected already."""
+
+    def __init__(self, connected: ssl.SSLSocket, host: str) -> None:
+        super().__init__(host)
+        self.sock = connected
+
+
+def visit(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant: Claimant) -> Visit:
+    """Fetch the view, and claim our slot if it lacks that. Raises UnreachableError with the cause in one line."""
+    where = f"{endpoint.address} port {endpoint.port}"
+    try:
+        with (
+            socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_S) as raw,
+            context.wrap_socket(raw) as connected,
+        ):
+            connected.settimeout(ANSWER_S)
+            role = tls.peer_role(connected, site_id=site_id)
+            if not isinstance(role, SlotRole):
+                raise BadInputError("an operator's certificate can't serve")
+            return _talk(_Connection(connected, "node"), endpoint, role, claimant)
+    except (OSError, http.client.HTTPException, BadInputError) as error:
+        raise UnreachableError(f"{where}: {_cause(error)}") from error
+
+
+def _talk(connection: http.client.HTTPConnection, endpoint: Endpoint, role: SlotRole, claimant: Claimant) -> Visit:
+    view = _view(connection, role)
+    if role.slot == claimant.slot or view.claims.get(claimant.slot) == claimant.node_id:
+        return Visit(endpoint, role.slot, view)
+    code, raw = _ask(connection, "POST", "/v1/claim", json.dumps({"csr": claimant.csr}))
+    if code == 409:
+        return Visit(endpoint, role.slot, view, incumbent=_incumbent(raw))
+    if code != 200:
+        raise BadInputError(f"our claim was refused with {code}")
+    return Visit(endpoint, role.slot, _view(connection, role))
+
+
+def _view(connection: http.client.HTTPConnection, role: SlotRole) -> View:
+    code, raw = _ask(connection, "GET", "/v1/view", None)
+    if code != 200:
+        raise BadInputError(f"its view was refused with {code}")
+    view = read_view(raw)
+    if (view.slot, view.seed_id) != (role.slot, role.seed_id):
+        raise BadInputError(f"it shows the view of slot {view.slot} under the certificate of slot {role.slot}")
+    return view
+
+
+def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+    connection.request(method, path, body)
+    response = connection.getresponse()
+    raw = response.read(MAX_ANSWER_BYTES + 1)
+    if len(raw) > MAX_ANSWER_BYTES:
+        raise BadInputError("its answer is too large")
+    return response.status, raw
+
+
+def read_view(raw: bytes) -> View:
+    """A view from the wire; raises BadInputError. Unknown fields of the same major version are ignored."""
+    try:
+        document = json.loads(raw)
+        if not isinstance(document, dict):
+            raise BadInputError("its view is not an object")
+        if str(document.get("version", "")).partition(".")[0] != str(MAJOR):
+            raise BadInputError(f"its view has format version {str(document.get('version'))[:20]}, we read {MAJOR}.x")
+        return View.model_validate({key: value for key, value in document.items() if key in View.model_fields})
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        raise BadInputError(f"its view is wrong: {'.'.join(map(str, first['loc']))} {first['msg']}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadInputError("its view is not JSON") from error
+
+
+def _incumbent(raw: bytes) -> str:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        return "unknown"
+    incumbent = document.get("incumbent") if isinstance(document, dict) else None
+    return incumbent[:32] if isinstance(incumbent, str) else "unknown"
+
+
+def _cause(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "it has no certificate of this site"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed ({error.reason or 'unknown'})"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__

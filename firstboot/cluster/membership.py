@@ -1,0 +1,245 @@
+"""The phases discover, admit and found: the parts of formation tied together for one run of the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstboot import paths
+from firstboot.cluster import names
+from firstboot.cluster.answers import Answers
+from firstboot.cluster.claims import Ballot, Granted
+from firstboot.cluster.client import Claimant, Endpoint
+from firstboot.cluster.discovery import Announcement, Discovery
+from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
+from firstboot.cluster.founder import Found, WaitFor, decide, short
+from firstboot.cluster.hints import Hints
+from firstboot.cluster.roster import Contact, Roster, obstacle
+from firstboot.cluster.server import AdmissionServer
+from firstboot.cluster.tls import client_context, server_context
+from firstboot.cluster.views import View
+from firstboot.context import Context, Member
+from firstboot.errors import RefusedError, TrivetError
+from firstboot.network.facts import reachable_addresses, read_links
+from firstboot.nodekey import NodeKey
+from firstboot.phases import Done, Outcome, Wait
+from firstboot.plan import SlotPlan
+from firstboot.state import Journal, KnownMember
+from firstboot.status import NodeStatus, PeerStatus
+
+RETRY_S = 1.0
+
+
+@dataclass
+class _Running:
+    """What runs from the discover phase on."""
+
+    ballot: Ballot
+    server: AdmissionServer
+    discovery: Discovery
+    exchange: Exchange
+
+
+class Membership:
+    """Formation of one agent. Its steps are phases; `close` ends its threads and sockets."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        status: Callable[[], NodeStatus],
+        clock: Callable[[], float],
+        claims_path: Path = paths.CLAIMS,
+        port: int = paths.ADMISSION_PORT,
+    ) -> None:
+        self._journal = journal
+        self._status = status
+        self._clock = clock
+        self._claims_path = claims_path
+        self._port = port
+        self._running: _Running | None = None
+
+    def discover(self, context: Context) -> Outcome:
+        """Open the admission service, announce this node, begin to visit the others."""
+        if self._running is None:
+            self._running = self._open(context)
+        running = self._running
+        addresses = reachable_addresses(read_links(), context.address)
+        if not addresses:
+            return Wait("no address to announce this node on")
+        announcement = Announcement(
+            site_id=context.claimed_seed.site.id,
+            slot=context.slot.number,
+            node_id=running.exchange.roster.own_id,
+            phase=self._status().phase,
+            port=running.server.port,
+        )
+        try:
+            running.discovery.follow(announcement, addresses)
+        except TrivetError:
+            if not context.claimed_seed.overrides.peers:
+                raise
+        return Done(f"announced on {', '.join(addresses)}")
+
+    def admit(self, context: Context) -> Outcome:
+        """Wait until every slot is claimed here, all others granted this node's claim, and all answer."""
+        running = self._active()
+        claims = running.ballot.claims
+        self._update(context, running.exchange.roster)
+        if self._journal.document.founder_slot is None:
+            missing = obstacle(running.exchange.roster, self._names(context), claims)
+            if missing is not None:
+                return Wait(missing.reason, missing.hint, RETRY_S)
+        context.members = self._members(context, running, claims)
+        names.keep(context.members.values())
+        known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
+        self._journal.know_members(known)
+        return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
+
+    def found(self, context: Context) -> Outcome:
+        """Decide who founds, once and for good."""
+        running = self._active()
+        self._update(context, running.exchange.roster)
+        decision = decide(
+            context.slot.number,
+            self._names(context),
+            running.ballot.claims,
+            context.views,
+            self._journal.document.founder_slot,
+        )
+        if isinstance(decision, WaitFor):
+            return Wait(decision.reason, decision.hint, RETRY_S)
+        self._journal.decide_founder(decision.slot)
+        context.founder_slot = decision.slot
+        running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
+        founder = self._names(context)[decision.slot]
+        return Done(
+            "this node founds the cluster" if isinstance(decision, Found) else f"{founder} founds the cluster"
+        )
+
+    def peers(self, context: Context) -> tuple[PeerStatus, ...]:
+        """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
+        roster = self._running.exchange.roster if self._running is not None else None
+        claims = self._running.ballot.claims if self._running is not None else {}
+        return tuple(
+            _peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
+            for slot in context.plan.slots
+            if slot.number != context.slot.number
+        )
+
+    def problems(self) -> list[str]:
+        """Machines that answer for a slot which another node holds."""
+        if self._running is None:
+            return []
+        rivals = self._running.exchange.roster.rivals
+        return [
+            f"a second machine has the seed of slot {slot}: node {short(node)} at {address}"
+            for node, (slot, address) in sorted(rivals.items())
+        ]
+
+    def close(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.exchange.close()
+            running.discovery.close()
+            running.server.close()
+
+    def _active(self) -> _Running:
+        assert self._running is not None, "a phase before discover asked for the members"
+        return self._running
+
+    def _open(self, context: Context) -> _Running:
+        seed = context.claimed_seed
+        key = NodeKey.load_or_make(paths.NODE_KEY)
+        slots = frozenset(slot.number for slot in seed.plan.slots)
+        ballot = Ballot(self._claims_path, site_id=seed.site.id, slots=slots)
+        own = ballot.claim(seed.slot.number, key.node_id)
+        if not isinstance(own, Granted):
+            raise RefusedError(
+                f"this machine voted for another node to hold its own slot {seed.slot.number}",
+                hint="the state partition was copied from elsewhere: wipe it to give this machine a new identity",
+            )
+        server = AdmissionServer(
+            server_context(seed),
+            site_id=seed.site.id,
+            port=self._port,
+            answer=Answers(ballot, view=lambda: self._view(context), status=self._status),
+        )
+        hints = Hints(slots, self._clock)
+        exchange = Exchange(
+            Roster(own_slot=seed.slot.number, own_id=key.node_id),
+            slots=sorted(slots),
+            hints=hints,
+            peers=[endpoint(peer, server.port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
+            port=server.port,
+            context=client_context(seed),
+            site_id=seed.site.id,
+            claimant=Claimant(seed.slot.number, key.node_id, key.sign_claim(seed)),
+            claims=lambda: ballot.claims,
+            updated=lambda roster: self._update(context, roster),
+        )
+        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange)
+        self._running = running
+        server.serve()
+        exchange.start()
+        return running
+
+    def _remembered(self, own_slot: int) -> tuple[str, ...]:
+        return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
+
+    def _view(self, context: Context) -> View:
+        running, seed = self._active(), context.claimed_seed
+        return View(
+            node_id=running.exchange.roster.own_id,
+            slot=seed.slot.number,
+            seed_id=seed.slot.seed_id,
+            phase=self._status().phase,
+            ready_disks="disks" in context.finished,
+            claims=running.ballot.claims,
+            founder=self._journal.document.founder_slot,
+            address=context.address,
+        )
+
+    def _update(self, context: Context, roster: Roster) -> None:
+        views = {slot: contact.view for slot, contact in roster.contacts.items()}
+        context.views = {**views, context.slot.number: self._view(context)}
+
+    def _members(self, context: Context, running: _Running, claims: dict[int, str]) -> dict[int, Member]:
+        """Every claimed slot's node, where it answers, or answered before this start, or was last known to."""
+        remembered = self._journal.document.members
+        members = {}
+        for slot in context.plan.slots:
+            contact = running.exchange.roster.contacts.get(slot.number)
+            address = context.address if slot.number == context.slot.number else contact.address if contact else None
+            address = address or (remembered[slot.number].address if slot.number in remembered else None)
+            if slot.number in claims and address is not None:
+                name = names.host_name(slot.name, context.claimed_seed.site.name)
+                members[slot.number] = Member(slot.number, slot.name, claims[slot.number], address, name)
+        return members
+
+    @staticmethod
+    def _names(context: Context) -> dict[int, str]:
+        return {slot.number: slot.name for slot in context.plan.slots}
+
+
+def endpoint(peer: str, port: int) -> Endpoint:
+    """A peer of the seed: `ADDRESS`, `ADDRESS:PORT` or `[IPV6]:PORT`."""
+    if peer.startswith("["):
+        host, _, rest = peer[1:].partition("]")
+        given = rest.removeprefix(":")
+    elif peer.count(":") == 1:
+        host, _, given = peer.partition(":")
+    else:
+        host, given = peer, ""
+    return Endpoint(host, int(given) if given.isdecimal() and 0 < int(given) < 65536 else port)
+
+
+def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
+    return PeerStatus(
+        name=slot.name,
+        slot=slot.number,
+        node_id=node_id,
+        address=contact.address if contact else None,
+        connected=contact is not None and contact.reachable,
+    )

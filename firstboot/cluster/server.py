@@ -1,0 +1,179 @@
+"""The admission service: JSON over HTTP over mutual TLS, with every size, time and number bounded."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import socketserver
+import ssl
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+from typing import cast
+
+from firstboot.cluster import tls
+from firstboot.cluster.trust import Role
+from firstboot.errors import BadInputError
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 16 * 1024
+MAX_CONNECTIONS = 64
+MAX_PER_ADDRESS = 16
+HANDSHAKE_S = 15.0
+REQUEST_S = 15.0
+MAX_REQUESTS = 32
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of somebody of this site."""
+
+    role: Role
+    method: str
+    path: str
+    body: object
+    """The JSON body, decoded but not yet typed; None without one."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A status code and a JSON document."""
+
+    code: int
+    document: object
+
+
+Answerer = Callable[[Request], Answer]
+
+
+class AdmissionServer(socketserver.ThreadingTCPServer):
+    """Listens on every address, IPv4 and IPv6; `answer` gets only requests whose sender TLS has proved."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 64
+
+    def __init__(self, context: ssl.SSLContext, *, site_id: str, port: int, answer: Answerer) -> None:
+        self.context = context
+        self.site_id = site_id
+        self.answer = answer
+        self._guard = threading.Lock()
+        self._open: Counter[str] = Counter()
+        self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        super().__init__(("::" if self.address_family == socket.AF_INET6 else "0.0.0.0", port), Handler)  # noqa: S104
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def serve(self) -> None:
+        """Serve in a thread of its own until `close`."""
+        threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": 1.0}, name="admission", daemon=True
+        ).start()
+
+    def close(self) -> None:
+        self.shutdown()
+        self.server_close()
+
+    def verify_request(self, request: object, client_address: object) -> bool:
+        host = _host(client_address)
+        with self._guard:
+            if self._open.total() >= MAX_CONNECTIONS or self._open[host] >= MAX_PER_ADDRESS:
+                log.debug("too many connections, %s is turned away", host)
+                return False
+            self._open[host] += 1
+            return True
+
+    def process_request_thread(self, request: object, client_address: object) -> None:
+        try:
+            super().process_request_thread(cast("socket.socket", request), client_address)
+        finally:
+            with self._guard:
+                host = _host(client_address)
+                self._open[host] -= 1
+                self._open += Counter()  # drops zero counts
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        log.debug("connection from %s failed", _host(client_address), exc_info=True)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection. The TLS handshake runs here, in the connection's own thread."""
+
+    server_version = "trivet"
+    sys_version = ""
+    protocol_version = "HTTP/1.1"
+    timeout = REQUEST_S
+
+    def setup(self) -> None:
+        self.admission = cast("AdmissionServer", self.server)
+        raw = cast("socket.socket", self.request)
+        raw.settimeout(HANDSHAKE_S)
+        self.request = self.admission.context.wrap_socket(raw, server_side=True)
+        self.role = tls.peer_role(self.request, site_id=self.admission.site_id)
+        self.served = 0
+        super().setup()
+
+    def finish(self) -> None:
+        super().finish()
+        self.request.close()
+
+    def do_GET(self) -> None:  # noqa: N802
+        self._serve(None)
+
+    def do_POST(self) -> None:  # noqa: N802
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or self.headers.get("Transfer-Encoding"):
+            self._refuse(411, "a body with a Content-Length is needed")
+        elif len(length) > 9 or int(length) > MAX_BODY_BYTES:
+            self._refuse(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+        else:
+            try:
+                body: object = json.loads(self.rfile.read(int(length)))
+            except (ValueError, RecursionError):
+                self._refuse(400, "the body is not JSON")
+            else:
+                self._serve(body)
+
+    def _serve(self, body: object) -> None:
+        self.served += 1
+        try:
+            answer = self.admission.answer(Request(self.role, self.command, self.path, body))
+        except BadInputError as error:
+            answer = Answer(400, {"error": error.message})
+        except Exception:
+            log.exception("%s %s of %s failed", self.command, self.path, tls.role_text(self.role))
+            answer = Answer(500, {"error": "internal error"})
+        self._send(answer)
+
+    def _refuse(self, code: int, error: str) -> None:
+        self.close_connection = True  # the rest of the body is not read
+        self._send(Answer(code, {"error": error}))
+
+    def _send(self, answer: Answer) -> None:
+        raw = json.dumps(answer.document, sort_keys=True).encode()
+        self.send_response(answer.code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        if self.served >= MAX_REQUESTS:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *args: object) -> None:
+        log.debug("%s %s", tls.role_text(self.role), format % args)
+
+
+def _host(address: object) -> str:
+    return str(address[0]) if isinstance(address, tuple) and address else "?"

@@ -1,0 +1,37 @@
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from firstboot.context import Context
+from firstboot.model import Model
+from firstboot.seed import Id
+
+MAJOR = 1
+
+
+class View(Model):
+    """One node's view. `claims` are its persisted votes: which node id holds which slot, its own included.
+
+    `address` is the management address that it wants to be reached at; it counts only once TLS succeeds there.
+    """
+
+    format: Literal["trivet-view"] = "trivet-view"
+    version: str = "1.0"
+    node_id: Id
+    slot: int = Field(ge=1, le=300)
+    seed_id: Id
+    phase: str = Field(max_length=32)
+    ready_disks: bool = False
+    """The disks phase is done: this node's bricks can be used."""
+    claims: dict[int, Id] = Field(default={}, max_length=300)
+    founder: int | None = None
+    address: str | None = Field(default=None, max_length=64)
+
+
+def current(context: Context) -> dict[int, View]:
+    """The last view of each member by slot number, this node's included; members that never answered are absent."""
+    return dict(context.views)

@@ -1,0 +1,82 @@
+"""The phase identity: whose seed this machine holds, proved and imported; its key, name and access."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from firstboot import access, clock, machine, paths, seedmedia
+from firstboot.cluster.trust import verify_seed
+from firstboot.context import Context
+from firstboot.errors import RefusedError
+from firstboot.files import write_atomic
+from firstboot.nodekey import NodeKey
+from firstboot.phases import Done, Outcome, Wait
+from firstboot.seed import LABEL, Seed, encode
+from firstboot.seedmedia import Found, describe
+from firstboot.state import Journal
+
+WAIT_S = 5.0
+
+
+class Identity:
+    """The phase's step for one run of the agent; `given` is a seed file named on the command line."""
+
+    def __init__(self, journal: Journal, given: Path | None) -> None:
+        self._journal = journal
+        self._given = given
+
+    def step(self, context: Context) -> Outcome:
+        """Find the seed, prove it, import it once; make this machine the slot's."""
+        if context.seed is None:
+            clock.raise_to_floor()
+            seed = self._obtain(context.report)
+            if seed is None:
+                return Wait(
+                    "waiting for a seed: no medium labelled " + LABEL + " has one",
+                    "attach one: trivet site seed SITE SLOT, or trivet flash; this machine opens no port until then",
+                    WAIT_S,
+                )
+            key = NodeKey.load_or_make(paths.NODE_KEY)
+            self._journal.belong(site_id=seed.site.id, node_id=key.node_id)
+            context.node_id = key.node_id
+            context.seed = seed
+        access.settle(context.plan.access, context.slot.name)
+        return Done(f"{context.slot.name}, node {context.node_id}")
+
+    def _obtain(self, report: Callable[[str], None]) -> Seed | None:
+        paths.STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
+        stored = seedmedia.read_file(paths.SEED) if paths.SEED.exists() else None
+        offered = seedmedia.read_file(self._given) if self._given is not None else seedmedia.find()
+        seed = select(stored, offered)
+        if seed is None:
+            return None
+        verify_seed(seed)
+        reason = machine.misfit(seed.plan.slot(seed.slot.number).match, machine.read())
+        if reason is not None:
+            raise RefusedError(
+                f"this machine may not fill slot {seed.slot.number}: {reason}",
+                hint="give it the seed of its own slot, or correct the slot's match rule in the profile",
+            )
+        if stored is None:
+            report(f"importing the seed of slot {seed.slot.number} of site {seed.site.name}")
+            write_atomic(paths.SEED, encode(seed), mode=0o600)
+        return seed
+
+
+def select(stored: Found | None, offered: Found | None) -> Seed | None:
+    """The seed to live by: the stored one, unless a medium contradicts it. Pure; raises RefusedError."""
+    if stored is None:
+        return offered.seed if offered is not None else None
+    if offered is None or offered.seed.slot.seed_id == stored.seed.slot.seed_id:
+        return stored.seed
+    if offered.seed.site.id != stored.seed.site.id:
+        contradiction = "a seed of another site"
+    elif offered.seed.slot.number != stored.seed.slot.number:
+        contradiction = "a seed of another slot"
+    else:
+        contradiction = "a newer or older seed of the same slot"
+    raise RefusedError(
+        f"{contradiction}: this machine is {describe(stored)}, the medium offers {describe(offered)}",
+        hint="remove the medium; to give the machine away, wipe its state partition first",
+    )

@@ -1,0 +1,96 @@
+"""Runs the ordered phases to their end, whatever it takes, and then keeps checking that they still hold."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from firstboot.context import Context
+from firstboot.errors import TrivetError
+from firstboot.phases import Done, Outcome, Phase, Wait
+from firstboot.reporter import Reporter
+from firstboot.state import Journal
+
+log = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+MAX_BACKOFF_S = 15.0
+TICK_S = 10.0
+BUG_HINT = "this is a fault of Trivet: please report it with the output of journalctl -u trivet-firstboot"
+
+
+class Runner:
+    """One run of the agent. `pause(s)` sleeps and says whether to stop; an argument, so that tests don't wait."""
+
+    def __init__(
+        self,
+        phases: Sequence[Phase],
+        context: Context,
+        *,
+        reporter: Reporter,
+        journal: Journal,
+        now: Callable[[], datetime],
+        pause: Callable[[float], bool],
+    ) -> None:
+        self._phases = tuple(phases)
+        self._context = context
+        self._reporter = reporter
+        self._journal = journal
+        self._now = now
+        self._pause = pause
+
+    def form(self) -> bool:
+        """Bring every phase to its end, in order; False when told to stop before that."""
+        return all(self._complete(phase) for phase in self._phases)
+
+    def keep(self, reason: Callable[[Context], str], others: Callable[[], list[str]]) -> None:
+        """Check again and again that everything holds, until told to stop; `others` names more problems."""
+        self._reporter.refresh()
+        self._reporter.form(reason(self._context))
+        while not self._pause(TICK_S):
+            self._reporter.tick(self.check() + others())
+
+    def check(self) -> list[str]:
+        """Run every step once more; what is not as it should be, one line each."""
+        problems = []
+        for phase in self._phases:
+            outcome = self._attempt(phase)
+            if isinstance(outcome, Wait):
+                problems.append(f"{phase.name}: {outcome.reason}")
+            elif isinstance(outcome, TrivetError):
+                problems.append(f"{phase.name}: {outcome.message}")
+        return problems
+
+    def _complete(self, phase: Phase) -> bool:
+        self._reporter.enter(phase.name, phase.title)
+        backoff_s = FIRST_BACKOFF_S
+        while True:
+            outcome = self._attempt(phase)
+            if isinstance(outcome, Done):
+                self._finish(phase, outcome)
+                return True
+            if isinstance(outcome, Wait):
+                self._reporter.wait(outcome.reason, outcome.hint)
+                delay_s, backoff_s = outcome.retry_s, FIRST_BACKOFF_S
+            else:
+                self._reporter.fail(outcome.message, outcome.hint)
+                delay_s, backoff_s = backoff_s, min(backoff_s * 2, MAX_BACKOFF_S)
+            if self._pause(delay_s):
+                return False
+
+    def _attempt(self, phase: Phase) -> Outcome | TrivetError:
+        try:
+            return phase.step(self._context)
+        except TrivetError as error:
+            log.error("%s: %s", phase.name, error)
+            return error
+        except Exception as error:
+            log.exception("%s: unexpected error", phase.name)
+            return TrivetError(f"unexpected {type(error).__name__}: {error}", hint=BUG_HINT)
+
+    def _finish(self, phase: Phase, done: Done) -> None:
+        self._context.finished.add(phase.name)
+        self._journal.finish(phase.name, self._now())
+        self._reporter.finish(phase.name)
+        log.info("%s: done%s", phase.name, f": {done.detail}" if done.detail else "")

@@ -1,0 +1,79 @@
+"""The product's table of contents: what a machine goes through to become a node, in order."""
+
+from __future__ import annotations
+
+from firstboot.cluster.membership import Membership
+from firstboot.context import Context
+from firstboot.identity import Identity
+from firstboot.phases import Done, Outcome, Phase
+from firstboot.plan import Mode
+
+TITLES = {
+    "identity": "find the seed, become its slot",
+    "network": "bring up the management address and the guest bridge",
+    "disks": "choose and prepare the brick disks",
+    "discover": "announce this node, look for the others",
+    "admit": "admit each other by mutual TLS",
+    "found": "agree on who founds the cluster",
+    "pool": "join the trusted storage pool",
+    "volumes": "create, tune and start the volumes",
+    "domains": "make the volumes storage domains",
+}
+
+
+def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
+    """The phases of one run of the agent. Rooms that a mode does without are done at once and never imported."""
+    steps = {
+        "identity": identity.step,
+        "network": _network,
+        "disks": _disks,
+        "discover": membership.discover,
+        "admit": membership.admit,
+        "found": membership.found,
+        "pool": _pool,
+        "volumes": _volumes,
+        "domains": _domains,
+    }
+    return tuple(Phase(name, title, steps[name]) for name, title in TITLES.items())
+
+
+def _network(context: Context) -> Outcome:
+    from firstboot.network import phase
+
+    return phase.step(context)
+
+
+def _disks(context: Context) -> Outcome:
+    if not context.plan.mode.has_gluster:
+        return _not_in(context.plan.mode)
+    from firstboot.disks import phase
+
+    return phase.step(context)
+
+
+def _pool(context: Context) -> Outcome:
+    if not context.plan.mode.has_gluster:
+        return _not_in(context.plan.mode)
+    from firstboot.gluster import phases
+
+    return phases.pool(context)
+
+
+def _volumes(context: Context) -> Outcome:
+    if not context.plan.mode.has_gluster:
+        return _not_in(context.plan.mode)
+    from firstboot.gluster import phases
+
+    return phases.volumes(context)
+
+
+def _domains(context: Context) -> Outcome:
+    if context.plan.mode is not Mode.BOTH:
+        return _not_in(context.plan.mode)
+    from firstboot.domains import phase
+
+    return phase.step(context)
+
+
+def _not_in(mode: Mode) -> Done:
+    return Done(f"nothing to do in mode {mode.value}")

@@ -1,0 +1,85 @@
+"""The status as a table for people, from the JSON document alone: nothing heavy is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+Document = dict[str, object]
+
+
+def render(status: Document) -> str:
+    """The lines that `trivet-node status` prints; unknown fields are ignored, missing ones shown as a dash."""
+    name = _text(status, "name")
+    lines = [
+        f"node     {name} (slot {_text(status, 'slot')} of site {_text(status, 'site_name')})"
+        if name != "-"
+        else "node     unclaimed",
+        f"phase    {_text(status, 'phase')} ({_text(status, 'state')}) since {_time(status, 'since')}",
+        f"reason   {_text(status, 'reason')}",
+    ]
+    if _text(status, "hint") != "-":
+        lines.append(f"next     {_text(status, 'hint')}")
+    addresses = status.get("addresses")
+    if isinstance(addresses, list) and addresses:
+        lines.append(f"address  {' '.join(map(str, addresses))}")
+    lines.append("")
+    lines += _columns(
+        ["PHASE", "STATE", "TOOK"],
+        ([_text(p, "name"), _text(p, "state"), _seconds(p)] for p in _items(status, "phases")),
+    )
+    lines += _section(
+        ["PEER", "SLOT", "ADDRESS", "CONNECTED"],
+        (
+            [_text(p, "name"), _text(p, "slot"), _text(p, "address"), _flag(p, "connected")]
+            for p in _items(status, "peers")
+        ),
+    )
+    lines += _section(["VOLUME", "TYPE", "STATUS", "BRICKS ONLINE"], (_volume(v) for v in _items(status, "volumes")))
+    lines += _section(
+        ["DOMAIN", "REGISTRAR", "VOLUME", "STATE"],
+        ([_text(d, key) for key in ("name", "registrar", "volume", "state")] for d in _items(status, "domains")),
+    )
+    problems = status.get("problems")
+    if isinstance(problems, list):
+        lines += [f"problem: {problem}" for problem in problems]
+    return "\n".join(lines).rstrip()
+
+
+def _volume(volume: Document) -> list[str]:
+    bricks = _items(volume, "bricks")
+    online = sum(1 for brick in bricks if brick.get("online") is True)
+    return [_text(volume, "name"), _text(volume, "type"), _text(volume, "status"), f"{online}/{len(bricks)}"]
+
+
+def _section(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    filled = list(rows)
+    return ["", *_columns(head, filled)] if filled else []
+
+
+def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    table = [list(head), *(list(row) for row in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def _items(document: Document, key: str) -> list[Document]:
+    value = document.get(key)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _text(document: Document, key: str) -> str:
+    value = document.get(key)
+    return "-" if value in (None, "") else str(value)
+
+
+def _flag(document: Document, key: str) -> str:
+    return "yes" if document.get(key) is True else "no"
+
+
+def _seconds(phase: Document) -> str:
+    value = phase.get("duration_s")
+    return f"{value:.1f} s" if isinstance(value, int | float) else "-"
+
+
+def _time(document: Document, key: str) -> str:
+    return _text(document, key).replace("T", " ").partition(".")[0].removesuffix("Z") + " UTC"

@@ -1,1 +1,1 @@
-"""The room of lab: nested machines through libvirt."""
+"""The lab: a site's nodes as nested virtual machines on an isolated bridge, through libvirt."""

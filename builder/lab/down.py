@@ -1,0 +1,52 @@
+"""`lab down`: removes whatever of a lab exists, however far its making came."""
+
+from __future__ import annotations
+
+import shutil
+
+from builder.lab import addressing, bridge, daemon
+from builder.lab.hypervisor import connected, reachable
+from builder.lab.machine import guest_name
+from builder.lab.state import LabFolder, LabState, load
+from firstboot.errors import RefusedError
+
+
+def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
+    """Remove machines, daemon, network and files of a lab; what was removed, in words. Again: nothing."""
+    if not folder.path.exists():
+        return []
+    state = load(folder) if folder.state_file.exists() else None
+    removed: list[str] = []
+    if state is not None:
+        removed += _remove_machines(folder, state)
+    daemon.stop_private(folder.libvirt)
+    bridge.stop_dhcp(folder)
+    bridge.remove(addressing.bridge_name(folder.name) if state is None else state.bridge)
+    removed.append(f"bridge {addressing.bridge_name(folder.name)}")
+    if state is not None and state.site_made and not keep_site and _is_site(state):
+        shutil.rmtree(state.site_folder)
+        removed.append(f"site folder {state.site_folder}")
+    shutil.rmtree(folder.path)
+    removed.append(f"folder {folder.path}")
+    return removed
+
+
+def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
+    if state.private_daemon and not reachable(state.libvirt_uri):
+        if not folder.libvirt.exists():
+            return []  # the making stopped before there was a daemon, so there are no machines
+        # Machines of a daemon that died run on: a new one on the same folders finds them again.
+        daemon.start_private(folder.libvirt)
+    if not reachable(state.libvirt_uri):
+        raise RefusedError(
+            f"machines of lab {state.name} can't be removed: no libvirt daemon answers at {state.libvirt_uri}",
+            hint="start it (systemctl start libvirtd) and run this again",
+        )
+    with connected(state.libvirt_uri) as guests:
+        for node in state.nodes:
+            guests.remove(guest_name(state.name, node.name))
+    return [f"{len(state.nodes)} machines"]
+
+
+def _is_site(state: LabState) -> bool:
+    return (state.site_folder / "site.json").is_file()

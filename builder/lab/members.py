@@ -1,0 +1,153 @@
+"""The lab's nodes seen from outside: their addresses, and what each says over ssh with the site's admin key."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address
+
+from pydantic import ValidationError
+
+from builder.lab import bridge, report
+from builder.lab.hypervisor import Power, connected, reachable
+from builder.lab.machine import guest_name
+from builder.lab.serial import Progress, SerialLog
+from builder.lab.state import LabFolder, LabState, NodeRecord
+from builder.site import Site, fetch_host_keys, open_site, ssh_argv
+from firstboot.errors import MissingError, TrivetError
+from firstboot.run import run
+from firstboot.status import NodeStatus
+
+log = logging.getLogger(__name__)
+
+ASK_LIMIT_S = 120.0
+"""For one ssh call; on an emulated node that is still forming, a login takes many seconds."""
+
+
+def addresses(folder: LabFolder, state: LabState) -> dict[str, IPv4Address]:
+    """Known addresses by slot name."""
+    if state.plan.network.method == "static":
+        return {node.name: node.address for node in state.nodes}
+    known = bridge.leases(folder)
+    return {node.name: known[node.mac] for node in state.nodes if node.mac in known}
+
+
+def ask(site: Site, address: IPv4Address) -> NodeStatus:
+    """The node's own status over ssh; raises TrivetError when it does not answer in form."""
+    fetch_host_keys(site, str(address))
+    done = run(ssh_argv(site, str(address), ["trivet-node", "status", "--json"]), timeout_s=ASK_LIMIT_S, check=False)
+    try:
+        return NodeStatus.model_validate_json(done.stdout)
+    except ValidationError:
+        text = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        raise TrivetError(f"node at {address} gives no status: {text}") from None
+
+
+def ask_all(state: LabState, known: Mapping[str, IPv4Address]) -> dict[str, NodeStatus | TrivetError]:
+    """Every node with an address is asked at the same time; a failure is kept as its answer."""
+    site = open_site(state.site_folder)
+
+    def one(name: str) -> NodeStatus | TrivetError:
+        try:
+            return ask(site, known[name])
+        except TrivetError as error:
+            log.info("%s: %s", name, error)
+            return error
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return dict(zip(known, pool.map(one, known), strict=True))
+
+
+def collect(folder: LabFolder, state: LabState) -> tuple[report.LabStatus, dict[str, NodeStatus]]:
+    """The lab's status now, and the answers behind it."""
+    power = powers(state)
+    known = {name: a for name, a in addresses(folder, state).items() if power[name] is Power.ON}
+    progress = {node.name: _progress(folder, node) for node in state.nodes}
+    speaking = {name: known[name] for name in known if progress[name].from_agent}
+    replies = ask_all(state, speaking)
+    answers = {name: reply for name, reply in replies.items() if isinstance(reply, NodeStatus)}
+    nodes = tuple(
+        describe(node, power[node.name], progress[node.name], known.get(node.name), replies.get(node.name))
+        for node in state.nodes
+    )
+    status = report.LabStatus(
+        name=state.name,
+        formed=len(nodes) == len(state.plan.slots) and all(n.reached and n.phase == "formed" for n in nodes),
+        accelerator=state.accelerator,
+        accelerator_reason=state.accelerator_reason,
+        nodes=nodes,
+        peers=report.merge_peers(answers),
+        volumes=report.merge_volumes(answers.values()),
+        domains=report.merge_domains([node.name for node in state.nodes], answers),
+    )
+    return status, answers
+
+
+def login(folder: LabFolder, state: LabState, node: NodeRecord, command: Sequence[str]) -> list[str]:
+    """The ssh command line into a node; raises MissingError while it has no address."""
+    address = addresses(folder, state).get(node.name)
+    if address is None:
+        raise MissingError(
+            f"{node.name} has no address yet", hint=f"see how far it is: trivet lab console {node.number}"
+        )
+    site = open_site(state.site_folder)
+    fetch_host_keys(site, str(address))
+    return ssh_argv(site, str(address), list(command))
+
+
+def describe(
+    node: NodeRecord,
+    power: Power,
+    progress: Progress,
+    address: IPv4Address | None,
+    reply: NodeStatus | TrivetError | None,
+) -> report.LabNode:
+    """One node's line: its own answer first, else what its console shows."""
+    base = report.LabNode(
+        number=node.number,
+        name=node.name,
+        power=power.value,
+        phase=progress.stage,
+        state=progress.state or "booting",
+        reason=progress.text,
+        address=str(address) if address else None,
+    )
+    if power is not Power.ON:
+        return base.model_copy(
+            update={
+                "phase": "off",
+                "state": "off",
+                "reason": "powered off",
+                "hint": f"trivet lab start {node.number}",
+            }
+        )
+    if not isinstance(reply, NodeStatus):
+        why = {"hint": f"not reached over ssh: {reply.message}"} if isinstance(reply, TrivetError) else {}
+        return base.model_copy(update=why)
+    return base.model_copy(
+        update={
+            "phase": reply.phase,
+            "state": reply.state.value,
+            "reason": reply.reason,
+            "hint": reply.hint,
+            "since": reply.since,
+            "node_id": reply.node_id,
+            "reached": True,
+            "problems": reply.problems,
+        }
+    )
+
+
+def powers(state: LabState) -> dict[str, Power]:
+    """Whether each machine runs; `missing` when no daemon answers."""
+    if not reachable(state.libvirt_uri):
+        return {node.name: Power.MISSING for node in state.nodes}
+    with connected(state.libvirt_uri) as guests:
+        return {node.name: guests.power(guest_name(state.name, node.name)) for node in state.nodes}
+
+
+def _progress(folder: LabFolder, node: NodeRecord) -> Progress:
+    serial = SerialLog(folder.node(node.number).serial_log)
+    serial.read()
+    return serial.progress

@@ -1,0 +1,215 @@
+"""Talks to the local glusterd through `gluster --xml`; the answers are typed here and go no further as XML."""
+
+from __future__ import annotations
+
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping
+from dataclasses import dataclass
+from errno import ENOTCONN
+
+from firstboot.errors import TrivetError
+from firstboot.run import CommandError, run
+
+ASK_LIMIT_S = 120
+CHANGE_LIMIT_S = 600
+"""Generous: creating and starting under software emulation, with TLS, takes minutes."""
+BUSY_TRIES = 20
+BUSY_PAUSE_S = 0.5
+STATUSES = {0: "Created", 1: "Started", 2: "Stopped"}
+
+
+class GlusterError(TrivetError):
+    """glusterd refused; `text` is its own sentence (opErrstr)."""
+
+    def __init__(self, doing: str, text: str, *, errno: int = 0, hint: str = "") -> None:
+        super().__init__(f"{doing}: {explain(text)}", hint=hint)
+        self.text = text
+        self.errno = errno
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether the other side simply does not answer (yet)."""
+        return self.errno == ENOTCONN or "not connected" in self.text
+
+
+class NotListeningError(GlusterError):
+    """No glusterd answers on this node: it is not started, or has not come so far."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A member of the pool other than this node, with every name that glusterd knows it by."""
+
+    uuid: str
+    names: tuple[str, ...]
+    connected: bool
+    state: str
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether both sides have accepted each other, so that volumes may use it."""
+        return self.connected and self.state == "Peer in Cluster"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The trusted storage pool as this node's glusterd sees it."""
+
+    own_uuid: str
+    peers: tuple[Peer, ...]
+
+
+@dataclass(frozen=True)
+class VolumeInfo:
+    """A volume's definition; `bricks` are `host:/path` in order, `options` those that were set."""
+
+    name: str
+    id: str
+    type: str
+    status: str
+    replica: int
+    arbiter: int
+    bricks: tuple[str, ...]
+    options: Mapping[str, str]
+
+
+def pool() -> Pool:
+    """The peers; raises NotListeningError while there is no glusterd."""
+    return parse_pool(_ask("reading the pool", "pool", "list"))
+
+
+def probe(host: str) -> None:
+    """Take a node into the pool; one that is in it already is left alone."""
+    _change(f"probing {host}", "peer", "probe", host)
+
+
+def volumes() -> tuple[VolumeInfo, ...]:
+    """Every volume of the pool."""
+    return parse_volumes(_ask("reading the volumes", "volume", "info"))
+
+
+def online_bricks(volume: str) -> frozenset[str]:
+    """The bricks (`host:/path`) of a started volume whose process runs and has a port."""
+    return parse_status(_ask(f"reading the state of volume {volume}", "volume", "status", volume))
+
+
+def create(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
+    """Make a volume; `layout` is `replica N [arbiter M]`, or nothing."""
+    _change(f"creating volume {volume}", "volume", "create", volume, *layout, *bricks)
+
+
+def set_group(volume: str, group: str) -> None:
+    """Apply one of glusterd's option groups (/var/lib/glusterd/groups)."""
+    _change(f"tuning volume {volume} with group {group}", "volume", "set", volume, "group", group)
+
+
+def set_options(volume: str, options: Mapping[str, str]) -> None:
+    """Set options of a volume, all of them in one transaction."""
+    words = [word for pair in sorted(options.items()) for word in pair]
+    _change(f"tuning volume {volume}", "volume", "set", volume, *words)
+
+
+def start(volume: str) -> None:
+    """Start a volume that was created."""
+    _change(f"starting volume {volume}", "volume", "start", volume)
+
+
+def explain(text: str) -> str:
+    """glusterd's sentence, with the true cause where it is known to say something else."""
+    if "already part of another cluster" in text:
+        return (
+            f"{text} (glusterd also says so when its TLS files are missing or of another authority, "
+            "and when that node already has volumes of its own)"
+        )
+    if "Transport endpoint is not connected" in text:
+        return f"{text} (its name does not resolve here, or no glusterd listens there on port 24007)"
+    return text
+
+
+def parse_pool(answer: ElementTree.Element) -> Pool:
+    """The answer to `pool list`."""
+    own, peers = "", []
+    for node in answer.iterfind("peerStatus/peer"):
+        name = _text(node, "hostname")
+        if name == "localhost":
+            own = _text(node, "uuid")
+            continue
+        names = dict.fromkeys([name, *(n.text or "" for n in node.iterfind("hostnames/hostname"))])
+        connected = _text(node, "connected") == "1"
+        peers.append(Peer(_text(node, "uuid"), tuple(names), connected, _text(node, "stateStr")))
+    return Pool(own, tuple(peers))
+
+
+def parse_volumes(answer: ElementTree.Element) -> tuple[VolumeInfo, ...]:
+    """The answer to `volume info`."""
+    return tuple(_volume(node) for node in answer.iterfind("volInfo/volumes/volume"))
+
+
+def parse_status(answer: ElementTree.Element) -> frozenset[str]:
+    """The online bricks in the answer to `volume status NAME`; a node that is down is not in it at all."""
+    online = set()
+    for node in answer.iterfind("volStatus/volumes/volume/node"):
+        path, port = _text(node, "path"), _text(node, "port")
+        # Self-heal daemons stand in the same list, with a host name for a path and no port.
+        if path.startswith("/") and _text(node, "status") == "1" and port.isdigit():
+            online.add(f"{_text(node, 'hostname')}:{path}")
+    return frozenset(online)
+
+
+def parse_answer(doing: str, text: str) -> ElementTree.Element:
+    """The document; raises GlusterError when glusterd says in it that it refused (the exit code is 0 then, too)."""
+    try:
+        # glusterd on this machine is trusted: no defence against hostile XML is needed.
+        answer = ElementTree.fromstring(text)  # noqa: S314
+    except ElementTree.ParseError:
+        raise NotListeningError(doing, f"the answer is no XML: {text.strip()[:200] or 'nothing'}") from None
+    if _text(answer, "opRet") != "0":
+        said, errno = _text(answer, "opErrstr") or "refused without a reason", int(_text(answer, "opErrno") or 0)
+        # 146 and such come from the CLI itself: nobody listens on its socket.
+        if "Connection failed" in said or "glusterd service is up" in said:
+            raise NotListeningError(doing, said, errno=errno, hint="look at its log: journalctl -u glusterd")
+        raise GlusterError(doing, said, errno=errno)
+    return answer
+
+
+def _ask(doing: str, *words: str) -> ElementTree.Element:
+    return _call(doing, words, ASK_LIMIT_S)
+
+
+def _change(doing: str, *words: str) -> ElementTree.Element:
+    return _call(doing, words, CHANGE_LIMIT_S)
+
+
+def _call(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
+    for tries_left in range(BUSY_TRIES, -1, -1):
+        done = run(["gluster", "--mode=script", "--xml", *words], timeout_s=limit_s, check=False)
+        if not done.stdout.strip():
+            if "Connection failed" in done.stderr or "glusterd" in done.stderr:
+                raise NotListeningError(doing, done.stderr.strip())
+            raise CommandError(done, "answered nothing")
+        try:
+            return parse_answer(doing, done.stdout)
+        except GlusterError as error:
+            # Another node's command holds the lock of the pool or of the volume; it lasts a moment.
+            if "nother transaction is in progress" not in error.text or not tries_left:
+                raise
+            time.sleep(BUSY_PAUSE_S)
+    raise AssertionError("the loop above ends by itself")
+
+
+def _volume(node: ElementTree.Element) -> VolumeInfo:
+    return VolumeInfo(
+        name=_text(node, "name"),
+        id=_text(node, "id"),
+        type=_text(node, "typeStr"),
+        status=STATUSES.get(int(_text(node, "status")), _text(node, "statusStr")),
+        replica=int(_text(node, "replicaCount")),
+        arbiter=int(_text(node, "arbiterCount")),
+        bricks=tuple(_text(brick, "name") for brick in node.iterfind("bricks/brick")),
+        options={_text(o, "name"): _text(o, "value") for o in node.iterfind("options/option")},
+    )
+
+
+def _text(node: ElementTree.Element, path: str) -> str:
+    return (node.findtext(path) or "").strip()

@@ -1,0 +1,117 @@
+"""The trusted storage pool: who is in it, who is missing, who should not be there; only the founder probes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from firstboot.context import Context, Member
+from firstboot.errors import RefusedError
+from firstboot.gluster import client
+from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
+from firstboot.phases import Done, Outcome, Wait
+from firstboot.services import start
+
+log = logging.getLogger(__name__)
+
+UNIT = "glusterd"
+LISTEN_LIMIT_S = 120
+LISTEN_PAUSE_S = 0.5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The pool against the members, this node left out: each is named by its slot's name."""
+
+    settled: tuple[Member, ...]
+    unsettled: tuple[tuple[Member, Peer], ...]
+    absent: tuple[Member, ...]
+    foreign: tuple[Peer, ...]
+
+
+def compare(pool: Pool, others: tuple[Member, ...]) -> Comparison:
+    """Match glusterd's peers with the members by any of their names. Pure."""
+    by_name = {name: peer for peer in pool.peers for name in peer.names}
+    matched: dict[int, Peer] = {}
+    for member in others:
+        for name in (member.host_name, member.name, member.address):
+            if name in by_name:
+                matched[member.slot] = by_name[name]
+                break
+    known = {peer.uuid for peer in matched.values()}
+    return Comparison(
+        settled=tuple(m for m in others if m.slot in matched and matched[m.slot].is_settled),
+        unsettled=tuple((m, p) for m in others if (p := matched.get(m.slot)) is not None and not p.is_settled),
+        absent=tuple(m for m in others if m.slot not in matched),
+        foreign=tuple(peer for peer in pool.peers if peer.uuid not in known),
+    )
+
+
+def others(context: Context) -> tuple[Member, ...]:
+    """The members without this node, by slot."""
+    return tuple(m for slot, m in sorted(context.members.items()) if slot != context.slot.number)
+
+
+def form(context: Context) -> Outcome:
+    """Reach a pool of exactly the members; raises RefusedError when glusterd knows anybody else."""
+    start(UNIT)
+    pool = _wait_for_glusterd(context)
+    if pool is None:
+        return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
+    comparison = compare(pool, others(context))
+    _refuse_foreign(comparison)
+    if comparison.absent and context.is_founder:
+        for member in comparison.absent:
+            context.report(f"taking {member.name} into the pool")
+            try:
+                client.probe(member.host_name)
+            except GlusterError as error:
+                if not error.is_unreachable:
+                    raise
+                return Wait(
+                    f"glusterd of {member.name} ({member.host_name}) can't be reached yet",
+                    f"it starts once the disks of {member.name} are ready: trivet-node status there",
+                )
+        comparison = compare(client.pool(), others(context))
+        _refuse_foreign(comparison)
+    if comparison.absent:
+        founder = context.members.get(context.founder_slot or 0)
+        names = ", ".join(member.name for member in comparison.absent)
+        if context.is_founder:
+            return Wait(f"{names} not in the pool yet")
+        return Wait(
+            f"waiting for {founder.name if founder else 'the founder'} to take {names} into the pool",
+            "each of them must have passed its disks phase: trivet-node status there",
+        )
+    if comparison.unsettled:
+        names = ", ".join(f"{member.name} ({_state(peer)})" for member, peer in comparison.unsettled)
+        return Wait(f"peers not connected: {names}", "are they powered on, and is glusterd running there?")
+    return Done(f"pool of {len(context.members)}")
+
+
+def _state(peer: Peer) -> str:
+    return peer.state.lower() if peer.connected else "disconnected"
+
+
+def _refuse_foreign(comparison: Comparison) -> None:
+    if comparison.foreign:
+        names = ", ".join("/".join(peer.names) for peer in comparison.foreign)
+        raise RefusedError(
+            f"glusterd has peers that are no members of this site: {names}",
+            hint="if they are left from an earlier life of this machine: gluster peer detach NAME, on one node",
+        )
+
+
+def _wait_for_glusterd(context: Context) -> Pool | None:
+    """The pool once glusterd answers: it forks before it listens."""
+    deadline = time.monotonic() + LISTEN_LIMIT_S
+    while True:
+        try:
+            return client.pool()
+        except NotListeningError as error:
+            log.debug("%s", error)
+            if time.monotonic() > deadline:
+                return None
+        context.report("waiting for glusterd to listen")
+        time.sleep(LISTEN_PAUSE_S)

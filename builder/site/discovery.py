@@ -1,0 +1,73 @@
+"""Looks for a site's nodes by mDNS: addresses as hints, bounded in number and time, never trusted."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
+
+from firstboot.seed import Id
+
+SERVICE = "_trivet._tcp.local."
+MAX_INSTANCES = 600
+MAX_ADDRESSES = 8
+QUERY_MS = 2000
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What somebody on the network says: at these addresses is a node of the site in this slot."""
+
+    slot: int | None
+    addresses: tuple[str, ...]
+
+
+class _Listener(ServiceListener):
+    def __init__(self, site_id: Id, wanted: frozenset[int]) -> None:
+        self.site_id = site_id
+        self.missing = set(wanted)
+        self.hints: dict[str, Hint] = {}
+        self.complete = threading.Event()
+
+    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        if len(self.hints) >= MAX_INSTANCES:
+            return
+        info = zc.get_service_info(type_, name, timeout=QUERY_MS)
+        if info is None:
+            return
+        hint = read_hint(self.site_id, info.decoded_properties, info.parsed_scoped_addresses(IPVersion.All))
+        if hint is None:
+            return
+        self.hints[name] = hint
+        self.missing.discard(hint.slot or 0)
+        if not self.missing:
+            self.complete.set()
+
+    def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        self.add_service(zc, type_, name)
+
+    def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        pass  # a node that left the air may still answer
+
+
+def read_hint(site_id: str, text: dict[str, str | None], addresses: list[str]) -> Hint | None:
+    """The hint in an announcement's TXT record, or None when it is not of our site or says no address."""
+    if text.get("v") != "1" or text.get("site") != site_id or not addresses:
+        return None
+    slot = text.get("slot") or ""
+    number = int(slot) if slot.isascii() and slot.isdecimal() and len(slot) <= 3 else None
+    ordered = sorted(addresses[:MAX_ADDRESSES], key=lambda address: ":" in address)
+    return Hint(number, tuple(ordered))
+
+
+def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:
+    """Listen until every slot was heard of, or the time is over."""
+    zeroconf = Zeroconf(ip_version=IPVersion.All)
+    try:
+        listener = _Listener(site_id, slots)
+        ServiceBrowser(zeroconf, SERVICE, listener)
+        listener.complete.wait(timeout_s)
+        return tuple(listener.hints.values())
+    finally:
+        zeroconf.close()

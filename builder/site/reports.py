@@ -1,0 +1,128 @@
+"""What the verbs of `trivet site` print with --json; formats trivet-site-list, -slots and -status 1."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from builder.site.folder import Site
+from builder.site.nodes import NodeReport
+from builder.site.slots import slot_uses
+from firstboot.errors import Exit
+from firstboot.model import Model
+from firstboot.status import NodeStatus
+
+
+class SiteLine(Model):
+    """One site folder; `error` says why it can't be opened."""
+
+    path: str
+    name: str | None = None
+    id: str | None = None
+    mode: str | None = None
+    slots: int | None = None
+    issued: int | None = None
+    error: str = ""
+
+
+class SiteList(Model):
+    """`trivet site list --json`."""
+
+    format: Literal["trivet-site-list"] = "trivet-site-list"
+    version: str = "1.0"
+    sites: tuple[SiteLine, ...]
+
+
+class IssueLine(Model):
+    """A seed that was made for a slot."""
+
+    seed_id: str
+    issued: datetime
+    written_to: str
+
+
+class SlotLine(Model):
+    """A slot; without issues it is free."""
+
+    number: int
+    name: str
+    zone: str
+    mac: str | None
+    serial: str | None
+    address: str | None
+    issues: tuple[IssueLine, ...]
+
+
+class SlotList(Model):
+    """`trivet site slot list --json`."""
+
+    format: Literal["trivet-site-slots"] = "trivet-site-slots"
+    version: str = "1.0"
+    site: str
+    site_id: str
+    slots: tuple[SlotLine, ...]
+
+
+class NodeLine(Model):
+    """What one address answered; `slot` is proved by its certificate."""
+
+    address: str
+    slot: int | None
+    name: str | None
+    error: str
+    status: NodeStatus | None
+
+
+class SiteStatus(Model):
+    """`trivet site status --json`; `missing` are the slots that nobody answered for."""
+
+    format: Literal["trivet-site-status"] = "trivet-site-status"
+    version: str = "1.0"
+    site: str
+    site_id: str
+    formed: bool
+    nodes: tuple[NodeLine, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> Exit:
+        return Exit.OK if self.formed else Exit.WAITING
+
+
+def slot_list(site: Site) -> SlotList:
+    """The slots of a site and the seeds issued for them."""
+    lines = tuple(
+        SlotLine(
+            number=use.slot.number,
+            name=use.slot.name,
+            zone=use.slot.zone,
+            mac=use.slot.match.mac,
+            serial=use.slot.match.serial,
+            address=str(use.slot.address) if use.slot.address else None,
+            issues=tuple(
+                IssueLine(seed_id=issue.seed_id, issued=issue.issued, written_to=issue.written_to)
+                for issue in use.issues
+            ),
+        )
+        for use in slot_uses(site)
+    )
+    return SlotList(site=site.name, site_id=site.id, slots=lines)
+
+
+def site_status(site: Site, reports: list[NodeReport], *, every_slot: bool) -> SiteStatus:
+    """The reports as one document; a site is formed when every slot (or every node asked) says so."""
+    names = {slot.number: slot.name for slot in site.plan.slots}
+    heard = {report.slot for report in reports if report.slot is not None}
+    missing = tuple(name for number, name in names.items() if number not in heard) if every_slot else ()
+    nodes = tuple(
+        NodeLine(
+            address=report.address,
+            slot=report.slot,
+            name=names.get(report.slot) if report.slot is not None else None,
+            error=report.error,
+            status=report.status,
+        )
+        for report in reports
+    )
+    formed = not missing and bool(nodes) and all(node.status and node.status.phase == "formed" for node in nodes)
+    return SiteStatus(site=site.name, site_id=site.id, formed=formed, nodes=nodes, missing=missing)

@@ -15,10 +15,11 @@ def make_site(state: LabState, view: View) -> None:
 
 
 def plug_in(folder: LabFolder, state: LabState, view: View) -> None:
-    """A seed disk for every node that has none; a seed is never issued twice for a lab's node."""
+    """A seed disk for every node that has none; another seed only for a slot whose last one was this lab's."""
     site = open_site(state.site_folder)
     for node in state.nodes:
         disk = folder.node(node.number).seed_disk
         if not disk.exists():
             view.step(f"{node.name}: seed of slot {node.number}")
-            write_seed_disk(disk, issue_seed(site, node.number))
+            ours = any(use.slot == node.number and use.written_to == str(disk) for use in site.record.issues)
+            write_seed_disk(disk, issue_seed(site, node.number, written_to=str(disk), again=ours))

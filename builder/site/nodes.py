@@ -66,10 +66,10 @@ def fetch_host_keys(site: Site, address: str, *, port: int = ADMISSION_PORT) -> 
     Raises RefusedError when another site or no slot answers, TrivetError when nobody does.
     """
     keys = ask_host_keys(site, address, port=port)
-    with changing(site):
-        lines = site.known_hosts.read_text(encoding="utf-8").splitlines() if site.known_hosts.exists() else []
-        text = "".join(f"{line}\n" for line in with_host_keys(lines, address, keys.host_keys))
-        write_atomic(site.known_hosts, text, mode=0o600)
+    if _known_lines(site) != with_host_keys(_known_lines(site), address, keys.host_keys):
+        with changing(site):
+            lines = with_host_keys(_known_lines(site), address, keys.host_keys)
+            write_atomic(site.known_hosts, "".join(f"{line}\n" for line in lines), mode=0o600)
     return keys
 
 
@@ -102,8 +102,9 @@ def ask_host_keys(site: Site, address: str, *, port: int = ADMISSION_PORT) -> No
 
 
 def with_host_keys(lines: Sequence[str], address: str, keys: Sequence[str]) -> list[str]:
-    """The lines of known_hosts after the keys of an address were replaced."""
-    return [line for line in lines if line.partition(" ")[0] != address] + [f"{address} {key}" for key in keys]
+    """The lines of known_hosts, sorted, after the keys of an address were replaced."""
+    others = [line for line in lines if line.partition(" ")[0] != address]
+    return sorted([*others, *(f"{address} {key}" for key in keys)])
 
 
 def ssh_argv(site: Site, address: str, command: Sequence[str]) -> list[str]:
@@ -184,6 +185,10 @@ def checked_address(address: str) -> str:
     if not ADDRESS.fullmatch(address):
         raise BadInputError(f"{address[:60]!r} is not an address", hint="give a host name or an IP address")
     return address
+
+
+def _known_lines(site: Site) -> list[str]:
+    return site.known_hosts.read_text(encoding="utf-8").splitlines() if site.known_hosts.exists() else []
 
 
 def _tls(site: Site) -> ssl.SSLContext:

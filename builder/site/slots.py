@@ -50,7 +50,7 @@ def issue_seed(
     site: Site,
     slot_number: int,
     *,
-    written_to: str,
+    written_to: str = "an unnamed medium",
     overrides: Overrides | None = None,
     again: bool = False,
     passphrase: str | None = None,

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from ipaddress import IPv4Address
-
-from pydantic import ValidationError
 
 from builder.lab import bridge, report
 from builder.lab.hypervisor import Power, connected, reachable
 from builder.lab.machine import guest_name
 from builder.lab.serial import Progress, SerialLog
 from builder.lab.state import LabFolder, LabState, NodeRecord
-from builder.site import Site, fetch_host_keys, open_site, ssh_argv
-from firstboot.errors import MissingError, TrivetError
-from firstboot.run import run
+from builder.site.folder import open_site
+from builder.site.nodes import NodeReport, ask_all, fetch_host_keys, ssh_argv
+from firstboot.errors import MissingError
 from firstboot.status import NodeStatus
-
-log = logging.getLogger(__name__)
-
-ASK_LIMIT_S = 120.0
-"""For one ssh call; on an emulated node that is still forming, a login takes many seconds."""
 
 
 def addresses(folder: LabFolder, state: LabState) -> dict[str, IPv4Address]:
@@ -33,40 +24,15 @@ def addresses(folder: LabFolder, state: LabState) -> dict[str, IPv4Address]:
     return {node.name: known[node.mac] for node in state.nodes if node.mac in known}
 
 
-def ask(site: Site, address: IPv4Address) -> NodeStatus:
-    """The node's own status over ssh; raises TrivetError when it does not answer in form."""
-    fetch_host_keys(site, str(address))
-    done = run(ssh_argv(site, str(address), ["trivet-node", "status", "--json"]), timeout_s=ASK_LIMIT_S, check=False)
-    try:
-        return NodeStatus.model_validate_json(done.stdout)
-    except ValidationError:
-        text = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        raise TrivetError(f"node at {address} gives no status: {text}") from None
-
-
-def ask_all(state: LabState, known: Mapping[str, IPv4Address]) -> dict[str, NodeStatus | TrivetError]:
-    """Every node with an address is asked at the same time; a failure is kept as its answer."""
-    site = open_site(state.site_folder)
-
-    def one(name: str) -> NodeStatus | TrivetError:
-        try:
-            return ask(site, known[name])
-        except TrivetError as error:
-            log.info("%s: %s", name, error)
-            return error
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return dict(zip(known, pool.map(one, known), strict=True))
-
-
 def collect(folder: LabFolder, state: LabState) -> tuple[report.LabStatus, dict[str, NodeStatus]]:
     """The lab's status now, and the answers behind it."""
     power = powers(state)
     known = {name: a for name, a in addresses(folder, state).items() if power[name] is Power.ON}
     progress = {node.name: _progress(folder, node) for node in state.nodes}
     speaking = {name: known[name] for name in known if progress[name].from_agent}
-    replies = ask_all(state, speaking)
-    answers = {name: reply for name, reply in replies.items() if isinstance(reply, NodeStatus)}
+    reports = ask_all(open_site(state.site_folder), [str(address) for address in speaking.values()])
+    replies = dict(zip(speaking, reports, strict=True))
+    answers = {name: reply.status for name, reply in replies.items() if reply.status is not None}
     nodes = tuple(
         describe(node, power[node.name], progress[node.name], known.get(node.name), replies.get(node.name))
         for node in state.nodes
@@ -101,7 +67,7 @@ def describe(
     power: Power,
     progress: Progress,
     address: IPv4Address | None,
-    reply: NodeStatus | TrivetError | None,
+    report_of: NodeReport | None,
 ) -> report.LabNode:
     """One node's line: its own answer first, else what its console shows."""
     base = report.LabNode(
@@ -122,8 +88,9 @@ def describe(
                 "hint": f"trivet lab start {node.number}",
             }
         )
-    if not isinstance(reply, NodeStatus):
-        why = {"hint": f"not reached over ssh: {reply.message}"} if isinstance(reply, TrivetError) else {}
+    reply = report_of.status if report_of else None
+    if reply is None:
+        why = {"hint": f"not reached over ssh: {report_of.error}"} if report_of else {}
         return base.model_copy(update=why)
     return base.model_copy(
         update={

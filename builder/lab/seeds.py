@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from builder.lab.state import LabFolder, LabState
 from builder.lab.view import View
-from builder.site import create_site, issue_seed, open_site, write_seed_disk
+from builder.site.folder import Site, create_site, open_site
+from builder.site.seeds import write_seed_disk
+from builder.site.slots import issue_seed
+from firstboot.errors import RefusedError
+from firstboot.plan import Plan
 
 
 def make_site(state: LabState, view: View) -> None:
-    """The site of the lab, made when its folder is missing."""
-    if not (state.site_folder / "site.json").exists():
+    """The lab's site, made when its folder is missing; raises RefusedError when it is a site of another plan."""
+    if not state.site_folder.exists():
         view.step(f"making the site in {state.site_folder}")
+        state.site_folder.parent.mkdir(parents=True, exist_ok=True)
         create_site(state.site_folder, state.name, state.plan)
+        return
+    site = open_site(state.site_folder)
+    if not same_plan(site.plan, state.plan):
+        raise RefusedError(
+            f"site {site.name} in {site.path} was made for another plan than {state.plan.name}",
+            hint="give the lab a site folder of its own: --site DIR, or remove this one if nothing uses it",
+        )
+
+
+def same_plan(one: Plan, other: Plan) -> bool:
+    """Whether two plans are the same but for who may log in: a site adds its own key."""
+    return one.model_copy(update={"access": other.access}) == other
 
 
 def plug_in(folder: LabFolder, state: LabState, view: View) -> None:
-    """A seed disk for every node that has none; another seed only for a slot whose last one was this lab's."""
-    site = open_site(state.site_folder)
+    """A seed disk for every node that has none."""
     for node in state.nodes:
         disk = folder.node(node.number).seed_disk
         if not disk.exists():
             view.step(f"{node.name}: seed of slot {node.number}")
-            ours = any(use.slot == node.number and use.written_to == str(disk) for use in site.record.issues)
-            write_seed_disk(disk, issue_seed(site, node.number, written_to=str(disk), again=ours))
+            site = open_site(state.site_folder)
+            seed = issue_seed(site, node.number, written_to=str(disk), again=was_ours(site, node.number, disk))
+            write_seed_disk(disk, seed)
+
+
+def was_ours(site: Site, slot: int, disk: Path) -> bool:
+    """Whether the slot's seeds all went to this very disk: then they are gone with it, and a new one does no harm."""
+    written = {issue.written_to for issue in site.record.issues if issue.slot == slot}
+    return written <= {str(disk)}

@@ -8,7 +8,6 @@ from dataclasses import replace
 import click
 from rich.console import Console
 
-from builder.image import build_image
 from builder.lab import daemon, image, members, report, seeds, times, up, watch
 from builder.lab.hypervisor import connected
 from builder.lab.machine import guest_name

@@ -1,0 +1,1 @@
+"""Unit tests of the lab: no root, no network, no processes."""

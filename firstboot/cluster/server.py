@@ -51,20 +51,23 @@ Answerer = Callable[[Request], Answer]
 
 
 class AdmissionServer(socketserver.ThreadingTCPServer):
-    """Listens on every address, IPv4 and IPv6; `answer` gets only requests whose sender TLS has proved."""
+    """Listens on `host`, or every address, IPv4 and IPv6; `answer` gets only requests whose sender TLS has proved."""
 
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 64
 
-    def __init__(self, context: ssl.SSLContext, *, site_id: str, port: int, answer: Answerer) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, *, site_id: str, port: int, answer: Answerer, host: str | None = None
+    ) -> None:
         self.context = context
         self.site_id = site_id
         self.answer = answer
         self._guard = threading.Lock()
         self._open: Counter[str] = Counter()
-        self.address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
-        super().__init__(("::" if self.address_family == socket.AF_INET6 else "0.0.0.0", port), Handler)  # noqa: S104
+        every = host is None and socket.has_dualstack_ipv6()
+        self.address_family = socket.AF_INET6 if every else socket.AF_INET
+        super().__init__(("::" if every else host or "0.0.0.0", port), Handler)  # noqa: S104
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:

@@ -1,0 +1,114 @@
+"""Who answered where, why a node waits, and where the next round goes."""
+
+from __future__ import annotations
+
+import random
+
+from firstboot.cluster.client import Endpoint, Visit
+from firstboot.cluster.exchange import TRIES_PER_SLOT, Target, targets
+from firstboot.cluster.membership import endpoint
+from firstboot.cluster.roster import Roster, fail, fold, obstacle
+from firstboot.cluster.views import View
+
+NAMES = {1: "node1", 2: "node2", 3: "node3"}
+OWN = "1" * 32
+CLAIMS = {1: OWN, 2: "2" * 32, 3: "3" * 32}
+
+
+def visit(slot: int, address: str, *, node: str | None = None, states: str | None = None, **more: str) -> Visit:
+    view = View(
+        node_id=node or str(slot) * 32, slot=slot, seed_id="5" * 32, phase="admit", claims=CLAIMS, address=states
+    )
+    return Visit(Endpoint(address, 7463), slot, view, **more)
+
+
+def met(*visits: Visit, claims: dict[int, str] | None = None) -> Roster:
+    roster = Roster(own_slot=1, own_id=OWN)
+    for one in visits:
+        roster = fold(roster, CLAIMS if claims is None else claims, one)
+    return roster
+
+
+def why(roster: Roster, claims: dict[int, str] | None = None) -> str:
+    answer = obstacle(roster, NAMES, CLAIMS if claims is None else claims)
+    return answer.reason if answer else ""
+
+
+def test_all_there() -> None:
+    assert why(met(visit(2, "192.0.2.2"), visit(3, "192.0.2.3"))) == ""
+
+
+def test_missing_slots_are_named() -> None:
+    assert why(met()) == "slots 2 (node2), 3 (node3) have not appeared"
+    assert why(met(visit(2, "192.0.2.2"))) == "slot 3 (node3) has not appeared"
+
+
+def test_the_cause_of_a_failed_visit_is_told() -> None:
+    roster = fail(met(visit(2, "192.0.2.2")), 3, "192.0.2.3 port 7463: connection refused", "192.0.2.3")
+    assert why(roster) == "slot 3 (node3) has not appeared (192.0.2.3 port 7463: connection refused)"
+
+
+def test_a_member_that_did_not_claim_here_yet() -> None:
+    roster = met(visit(2, "192.0.2.2"), visit(3, "192.0.2.3"))
+    assert why(roster, {1: OWN, 2: CLAIMS[2]}) == "slot 3 (node3) answered, but did not claim here yet"
+
+
+def test_a_second_claimant_is_told_who_holds_its_slot() -> None:
+    roster = met(visit(2, "192.0.2.2", incumbent="9" * 32), visit(1, "192.0.2.9", node="9" * 32))
+    assert "node2 says that slot 1 (node1) is held by node 999999999999 at 192.0.2.9" in why(roster)
+
+
+def test_the_incumbent_sees_the_rival() -> None:
+    roster = met(visit(2, "192.0.2.66", node="9" * 32))
+    assert roster.rivals == {"9" * 32: (2, "192.0.2.66")}
+    assert 2 not in roster.contacts
+
+
+def test_only_an_ipv4_address_is_used() -> None:
+    roster = met(visit(2, "fe80::2%2", states="192.0.2.2"), visit(3, "192.0.2.3"))
+    assert why(roster) == "slot 2 (node2) does not answer at its management address 192.0.2.2"
+
+
+def test_the_stated_address_is_preferred_where_it_answered() -> None:
+    roster = met(visit(2, "192.0.2.2", states="192.0.2.2"), visit(2, "198.51.100.2", states="192.0.2.2"))
+    assert roster.contacts[2].address == "192.0.2.2"
+    assert fail(roster, 2, "gone", "192.0.2.2").contacts[2].address == "198.51.100.2"
+
+
+def test_a_failed_address_is_forgotten_and_the_view_stays() -> None:
+    roster = fail(met(visit(2, "192.0.2.2")), 2, "gone", "192.0.2.2")
+    assert roster.contacts[2].address is None
+    assert not roster.contacts[2].reachable
+    assert roster.contacts[2].view.claims == CLAIMS
+
+
+def test_a_visit_to_oneself_changes_nothing() -> None:
+    assert met(visit(1, "192.0.2.1", node=OWN)) == Roster(own_slot=1, own_id=OWN)
+
+
+def go(roster: Roster, hinted: dict[int, list[Endpoint]], peers: list[Endpoint]) -> list[Target]:
+    return targets(roster, [1, 2, 3], lambda slot: hinted.get(slot, []), peers, 7463, random.Random(1))
+
+
+def test_members_that_answer_are_visited_where_they_answered() -> None:
+    roster = met(visit(2, "192.0.2.2"), visit(3, "192.0.2.3"))
+    hinted = {2: [Endpoint("192.0.2.66", 7463)]}
+    assert [target.endpoint.address for target in go(roster, hinted, [])] == ["192.0.2.2", "192.0.2.3"]
+
+
+def test_a_member_that_moved_is_looked_for_everywhere() -> None:
+    roster = fail(met(visit(2, "192.0.2.2", states="192.0.2.22"), visit(3, "192.0.2.3")), 2, "gone", "192.0.2.2")
+    goals = go(roster, {2: [Endpoint("192.0.2.7", 7463)]}, [Endpoint("192.0.2.8", 7463)])
+    assert {target.endpoint.address for target in goals} == {"192.0.2.22", "192.0.2.7", "192.0.2.8", "192.0.2.3"}
+
+
+def test_a_flood_of_hints_is_tried_in_parts() -> None:
+    flood = [Endpoint(f"192.0.2.{number}", 7463) for number in range(100)]
+    assert len(go(met(visit(3, "192.0.2.3")), {2: flood}, [])) == TRIES_PER_SLOT + 1
+
+
+def test_peers_of_the_seed() -> None:
+    assert endpoint("192.0.2.1", 7463) == Endpoint("192.0.2.1", 7463)
+    assert endpoint("192.0.2.1:99", 7463) == Endpoint("192.0.2.1", 99)
+    assert endpoint("[2001:db8::1]:99", 7463) == Endpoint("2001:db8::1", 99)
+    assert endpoint("2001:db8::1", 7463) == Endpoint("2001:db8::1", 7463)

@@ -36,7 +36,7 @@ def bridge_name(lab: str) -> str:
 
 def tap_name(lab: str, number: int) -> str:
     """libvirt treats the prefix vnet as its own; this one it leaves alone."""
-    return f"trv{short_hash(lab)}.{number}"
+    return f"trv{short_hash(lab)}-{number}"
 
 
 def mac_address(lab: str, number: int) -> str:

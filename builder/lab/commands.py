@@ -91,6 +91,7 @@ def up(
     folder = lab_folder(name or plan.name)
     wish = Wish(
         plan=plan,
+        profile_folder=profile.parent,
         image_folder=image_folder or Path("build", plan.name),
         site_folder=(site_folder or Path("sites", folder.name)).absolute(),
         nodes=nodes,

@@ -40,9 +40,14 @@ def system_daemon_runs() -> bool:
     return reachable(SYSTEM_URI)
 
 
+def private_runs(folder: Path) -> bool:
+    """Whether the private daemon of that folder lives and answers."""
+    return _pid(folder) is not None and reachable(private_uri(folder))
+
+
 def start_private(folder: Path) -> None:
     """Start the private daemon unless it runs; `folder` is all that it may call its own."""
-    if _pid(folder) is not None and reachable(private_uri(folder)):
+    if private_runs(folder):
         return
     stop_private(folder)
     for name in _OVERLAID:

@@ -25,7 +25,9 @@ def bring_up(folder: LabFolder, wish: up.Wish, *, timeout_s: float | None, wait:
     with locked(folder), View(tuple(slot.name for slot in wish.plan.slots[: wish.nodes])) as view:
         if not folder.state_file.exists() and image.find_image(wish.image_folder, wish.plan.name) is None:
             view.step(f"building the image of {wish.plan.name} in {wish.image_folder}")
-            build_image(wish.plan, wish.image_folder)
+            from builder.image.build import build_image
+
+            build_image(wish.plan, wish.image_folder, base=wish.profile_folder)
         wish = replace(wish, site_made=not wish.site_folder.exists())
         state = up.begin(folder, wish, view)
         seeds.make_site(state, view)
@@ -33,12 +35,13 @@ def bring_up(folder: LabFolder, wish: up.Wish, *, timeout_s: float | None, wait:
         state = up.make_files(folder, state, view)
         seeds.plug_in(folder, state, view)
         with connected(state.libvirt_uri) as guests:
-            up.power_on_all(folder, state, guests, view)
+            watcher = watch.Watcher(folder, state, view)
+            up.power_on_all(folder, state, guests, view, watcher.pause)
             limits = LIMITS[state.accelerator]
             if timeout_s is not None:
                 limits = watch.Limits(timeout_s, timeout_s / 3)
             if wait:
-                found = watch.watch(folder, state, guests, view, limits, lambda: _confirm(folder, state))
+                found = watcher.until_formed(guests, limits, lambda: _confirm(folder, state))
                 view.step("formed")
                 return found
         return members.collect(folder, state)[0]

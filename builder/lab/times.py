@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
@@ -102,6 +102,9 @@ def split(node: NodeTimes, status: NodeStatus | None) -> NodeTimes:
                 parts.append(Part(name=phase.name, seconds=round(phase.duration_s, 1)))
     formed_s = node.formed_s
     ends = [mark.seen for mark in node.marks if mark.stage == "formed"]
+    if not ends and status is not None and status.phase == "formed":
+        # Nobody watched the console: the end of the last phase is when it formed.
+        ends = sorted(p.started + timedelta(seconds=p.duration_s or 0) for p in status.phases if p.started)[-1:]
     if ends:
         formed_s = round((ends[0] - node.power_on).total_seconds(), 1)
     return node.model_copy(update={"parts": tuple(parts) or node.parts, "formed_s": formed_s})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -25,6 +25,7 @@ class Wish:
     """What a person asked for on the command line."""
 
     plan: Plan
+    profile_folder: Path
     image_folder: Path
     site_folder: Path
     site_made: bool = False
@@ -143,7 +144,7 @@ def make_ground(folder: LabFolder, state: LabState, view: View) -> None:
     view.step(f"isolated network {state.subnet} on bridge {state.bridge}, this machine is {state.host_address}")
     bridge.build(state)
     bridge.serve_dhcp(folder, state)
-    if state.private_daemon:
+    if state.private_daemon and not daemon.private_runs(folder.libvirt):
         view.step("no libvirt daemon answers: running a private one")
         daemon.start_private(folder.libvirt)
 
@@ -181,14 +182,16 @@ def power_on(folder: LabFolder, state: LabState, node: NodeRecord, guests: Hyper
     return True
 
 
-def power_on_all(folder: LabFolder, state: LabState, guests: Hypervisor, view: View) -> None:
-    """Switch on what is off, one after the other."""
+def power_on_all(
+    folder: LabFolder, state: LabState, guests: Hypervisor, view: View, pause: Callable[[float], None]
+) -> None:
+    """Switch on what is off, one after the other, with a `pause` of some seconds between."""
     started = 0
     for node in state.nodes:
         if guests.power(machine.guest_name(state.name, node.name)) is Power.ON:
             continue
         if started:
-            time.sleep(STAGGER_S)
+            pause(STAGGER_S)
         power_on(folder, state, node, guests)
         view.step(f"{node.name}: power on")
         started += 1

@@ -17,6 +17,10 @@ from firstboot.errors import Exit, TrivetError
 
 LOOK_EVERY_S = 0.5
 ASK_EVERY_S = 10.0
+"""Once all consoles say that the nodes have formed."""
+
+ASK_IN_DOUBT_S = 120.0
+"""While some do not: a console may lose a line."""
 
 
 class NotFormedError(TrivetError):
@@ -33,36 +37,72 @@ class Limits:
     stall_s: float
 
 
-def watch(
-    folder: LabFolder,
-    state: LabState,
-    guests: Hypervisor,
-    view: View,
-    limits: Limits,
-    confirm: Callable[[], LabStatus],
-) -> LabStatus:
-    """Follow the consoles until all nodes have formed and `confirm` (over ssh) agrees; raises NotFormedError."""
-    logs = {node.name: SerialLog(folder.node(node.number).serial_log) for node in state.nodes}
-    wait = patience.begin(time.monotonic(), limits.limit_s, limits.stall_s)
-    asked_s = float("-inf")
-    status: LabStatus | None = None
-    while True:
-        _take(folder, logs, view)
-        view.tick()
-        progress = {name: log.progress for name, log in logs.items()}
-        wait = patience.observe(wait, time.monotonic(), {name: p.rank for name, p in progress.items()})
-        dead = _dead(state, guests, progress)
-        if dead:
-            raise NotFormedError(explain(folder, state, progress, status, dead), hint=_next(state))
-        if all(p.formed for p in progress.values()) and time.monotonic() - asked_s > ASK_EVERY_S:
-            status = confirm()
-            asked_s = time.monotonic()
-            if status.formed:
-                return status
-        if wait.over(time.monotonic()):
-            reason = f"lab {state.name} has not formed within its time limit"
-            raise NotFormedError(explain(folder, state, progress, status, reason), hint=_next(state))
-        time.sleep(LOOK_EVERY_S)
+@dataclass
+class Watcher:
+    """Follows the serial logs of a lab's nodes, and keeps when each stage was first seen."""
+
+    folder: LabFolder
+    state: LabState
+    view: View
+
+    def __post_init__(self) -> None:
+        nodes = self.state.nodes
+        self.logs = {node.name: SerialLog(self.folder.node(node.number).serial_log) for node in nodes}
+        for name, log in self.logs.items():
+            if log.read():  # of an earlier command's time: shown, but nothing to take the time of
+                self.view.progress(name, log.progress)
+
+    @property
+    def progress(self) -> dict[str, Progress]:
+        return {name: log.progress for name, log in self.logs.items()}
+
+    def look(self) -> None:
+        """Take what the logs have got since."""
+        seen = [(name, progress) for name, log in self.logs.items() for progress in log.read()]
+        for name, progress in seen:
+            self.view.progress(name, progress)
+        if seen:
+            kept = times.read(self.folder)
+            for name, progress in seen:
+                kept = times.with_mark(kept, name, progress.stage, times.now())
+            times.keep(self.folder, kept)
+        self.view.tick()
+
+    def pause(self, seconds: float) -> None:
+        """Look on for that long."""
+        end_s = time.monotonic() + seconds
+        while time.monotonic() < end_s:
+            self.look()
+            time.sleep(LOOK_EVERY_S)
+
+    def until_formed(self, guests: Hypervisor, limits: Limits, confirm: Callable[[], LabStatus]) -> LabStatus:
+        """Look on until all nodes say that they have formed and `confirm` (over ssh) agrees, else NotFormedError."""
+        wait = patience.begin(time.monotonic(), limits.limit_s, limits.stall_s)
+        asked_s = time.monotonic() - ASK_EVERY_S
+        status: LabStatus | None = None
+        while True:
+            self.look()
+            progress = self.progress
+            wait = patience.observe(wait, time.monotonic(), {name: p.rank for name, p in progress.items()})
+            if time.monotonic() - asked_s > _ask_after_s(progress):
+                status = confirm()
+                asked_s = time.monotonic()
+                if status.formed:
+                    return status
+            reason = _dead(self.state, guests, progress)
+            if not reason and wait.over(time.monotonic()):
+                reason = f"lab {self.state.name} has not formed within its time limit"
+            if reason:
+                raise NotFormedError(
+                    explain(self.folder, self.state, progress, status, reason), hint=_next(self.state)
+                )
+            time.sleep(LOOK_EVERY_S)
+
+
+def _ask_after_s(progress: Mapping[str, Progress]) -> float:
+    if all(p.formed for p in progress.values()):
+        return ASK_EVERY_S
+    return ASK_IN_DOUBT_S if all(p.from_agent for p in progress.values()) else float("inf")
 
 
 def explain(
@@ -86,18 +126,6 @@ def explain(
             f"  not started: {names} ({missing} of {len(state.plan.slots)} slots); a site forms when all are there"
         )
     return "\n".join(lines)
-
-
-def _take(folder: LabFolder, logs: Mapping[str, SerialLog], view: View) -> None:
-    changed = False
-    kept = times.read(folder)
-    for name, log in logs.items():
-        for progress in log.read():
-            view.progress(name, progress)
-            kept = times.with_mark(kept, name, progress.stage, times.now())
-            changed = True
-    if changed:
-        times.keep(folder, kept)
 
 
 def _dead(state: LabState, guests: Hypervisor, progress: Mapping[str, Progress]) -> str:

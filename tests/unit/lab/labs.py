@@ -28,7 +28,12 @@ def plan(*, count: int = 3, **changes: Any) -> Plan:
 
 
 def wish(**changes: Any) -> Wish:
-    fields: dict[str, Any] = {"plan": plan(), "image_folder": Path("/b"), "site_folder": Path("/s")}
+    fields: dict[str, Any] = {
+        "plan": plan(),
+        "profile_folder": Path("/p"),
+        "image_folder": Path("/b"),
+        "site_folder": Path("/s"),
+    }
     return Wish(**{**fields, **changes})
 
 

@@ -1,0 +1,1 @@
+"""Real boots of the real image, looked at from outside: consoles, ports, ssh."""

@@ -1,0 +1,93 @@
+"""What the real boots share: the built image, and one formed lab of three nodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from builder.lab.report import LabStatus
+from builder.lab.state import LabFolder, LabState, lab_folder, labs_root, load
+from builder.profile.load import compile_plan, load_profile
+from firstboot.plan import Plan
+from tests.vm.cli import PROFILE, ROOT, trivet
+
+KEPT_LOGS = ROOT / "build" / "test" / "vm"
+"""Serial logs of the boots stay here for whoever looks into a failure."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A formed lab."""
+
+    folder: LabFolder
+    state: LabState
+    site: Path
+    status: LabStatus
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def address(self, number: int) -> str:
+        found = next(node.address for node in self.status.nodes if node.number == number)
+        assert found, f"node {number} has no address"
+        return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def labs_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Labs of the tests are apart from a person's, at a short path: sockets' names are limited."""
+    if os.geteuid() != 0:
+        pytest.fail("tests that boot machines need root, for bridges and namespaces: sudo make test-vm")
+    root = Path(f"/var/tmp/trivet-vm-{os.getpid()}")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TRIVET_LAB", str(root))
+    yield root
+    left = [path.name for path in root.iterdir() if path.name != "kvm-probe.json"] if root.exists() else []
+    patch.undo()
+    assert not left, f"labs left something in {root}: {left}"
+    shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    return compile_plan(load_profile(PROFILE))
+
+
+@pytest.fixture(scope="session")
+def image_folder(plan: Plan) -> Path:
+    """The image of profiles/lab.yaml; nothing is built when nothing has changed."""
+    folder = ROOT / "build" / plan.name
+    trivet("build", PROFILE, "-o", folder, timeout_s=1800)
+    return folder
+
+
+def keep_logs(folder: LabFolder) -> None:
+    """Save the serial logs before the lab goes."""
+    KEPT_LOGS.mkdir(parents=True, exist_ok=True)
+    for log in folder.path.glob("node*/serial.log"):
+        shutil.copyfile(log, KEPT_LOGS / f"{folder.name}-{log.parent.name}.log")
+
+
+@pytest.fixture(scope="session")
+def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three nodes, formed by `trivet lab up`; the wait is extended while they make progress."""
+    folder = lab_folder(f"vm{os.getpid()}")
+    site = tmp_path_factory.mktemp("site") / "site"
+    where = ["--name", folder.name]
+    try:
+        done = trivet("lab", "up", PROFILE, *where, "--image", image_folder, "--site", site, "--json", timeout_s=7200)
+        yield Lab(folder, load(folder), site, LabStatus.model_validate_json(done.stdout))
+    finally:
+        keep_logs(folder)
+        bridge = load(folder).bridge if folder.state_file.exists() else None
+        trivet("lab", "down", *where, timeout_s=300)
+        assert not folder.path.exists()
+        assert not site.exists(), "the lab made the site, and leaves it behind"
+        assert bridge is None or not Path("/sys/class/net", bridge).exists()
+        assert labs_root().exists()

@@ -1,0 +1,206 @@
+"""The formed lab, looked at from outside: every node through testinfra over ssh, and the lab's own words."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema
+import pexpect
+import pytest
+import testinfra
+from testinfra.host import Host
+
+from builder.lab.report import LabStatus
+from builder.lab.state import LabState
+from firstboot import paths
+from firstboot.paths import ADMISSION_PORT
+from tests.vm.cli import PROFILE, TRIVET, trivet
+from tests.vm.conftest import Lab
+from tests.vm.stranger import stranger
+
+NODES = (1, 2, 3)
+VOLUME = "vmstore"
+GLUSTER_PORTS = {24007, *range(49152, 61000)}
+
+
+@pytest.fixture(scope="module", params=NODES, ids=lambda number: f"node{number}")
+def number(request: pytest.FixtureRequest) -> int:
+    found = request.param
+    assert isinstance(found, int)
+    return found
+
+
+def host_of(lab: Lab, number: int) -> Host:
+    """testinfra's view of a node, over ssh with the site's key and the host keys that mutual TLS brought."""
+    options = f"-o UserKnownHostsFile={lab.site}/known_hosts -o StrictHostKeyChecking=yes -o ConnectTimeout=60"
+    return testinfra.get_host(
+        f"ssh://root@{lab.address(number)}",
+        ssh_identity_file=str(lab.site / "admin_ed25519"),
+        ssh_extra_args=f"-F none {options} -o IdentitiesOnly=yes -o LogLevel=ERROR",
+    )
+
+
+@pytest.fixture(scope="module")
+def node(lab: Lab, number: int) -> Iterator[Host]:
+    yield host_of(lab, number)
+
+
+def test_every_node_has_formed(lab: Lab) -> None:
+    assert lab.status.formed
+    assert [(n.name, n.phase) for n in lab.status.nodes] == [(f"node{n}", "formed") for n in NODES]
+
+
+def test_the_status_keeps_to_its_schema(lab: Lab) -> None:
+    done = trivet("lab", "status", "--name", lab.name, "--json", timeout_s=300)
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, LabStatus.model_json_schema(mode="serialization"))
+    assert (document["format"], document["formed"]) == ("trivet-lab-status", True)
+
+
+def test_the_volume_has_a_brick_on_every_node(lab: Lab) -> None:
+    (volume,) = lab.status.volumes
+    assert (volume.name, volume.type.lower(), volume.status) == (VOLUME, "replicate", "Started")
+    assert sorted((brick.node, brick.online) for brick in volume.bricks) == [(f"node{n}", True) for n in NODES]
+
+
+def test_the_domain_is_active_everywhere(lab: Lab) -> None:
+    (domain,) = lab.status.domains
+    assert (domain.name, domain.registrar) == (VOLUME, "libvirt")
+    assert domain.nodes == {f"node{n}": "active" for n in NODES}
+
+
+def test_every_node_sees_every_other(lab: Lab) -> None:
+    seen = {(peer.node, peer.peer) for peer in lab.status.peers if peer.connected}
+    assert seen == {(f"node{a}", f"node{b}") for a in NODES for b in NODES if a != b}
+
+
+def test_peers_on_the_node(node: Host) -> None:
+    text = node.check_output("gluster pool list")
+    assert text.count("Connected") == 3, text
+
+
+@pytest.mark.parametrize("service", ["trivet-firstboot", "glusterd", "libvirtd", "ssh", "chrony"])
+def test_services_run(node: Host, service: str) -> None:
+    assert node.service(service).is_running
+
+
+def test_no_unit_has_failed(node: Host) -> None:
+    assert node.check_output("systemctl --failed --no-legend --plain") == ""
+
+
+def test_bricks_are_mounted_xfs_on_a_thin_volume(node: Host) -> None:
+    mount = node.mount_point(str(paths.brick_mount(VOLUME, 0)))
+    assert mount.exists
+    assert mount.filesystem == "xfs"
+    assert {"noatime", "inode64"} <= set(mount.options)
+    assert "isize=512" in node.check_output(f"xfs_info {paths.brick_mount(VOLUME, 0)}")
+    assert node.check_output(f"lvs --noheadings -o segtype {mount.device}").strip() == "thin"
+    assert node.file(str(paths.brick_path(VOLUME, 0))).is_directory
+
+
+def test_the_volume_is_tuned_for_guests(node: Host) -> None:
+    """Every option of the group that the node's own Gluster ships."""
+    wanted = dict(
+        line.split("=", 1)
+        for line in node.check_output("cat /var/lib/glusterd/groups/virt").splitlines()
+        if "=" in line
+    )
+    info = node.check_output(f"gluster volume info {VOLUME}")
+    given = dict(line.split(": ", 1) for line in info.splitlines() if ": " in line)
+    assert wanted
+    assert {key: given.get(key) for key in wanted} == wanted
+
+
+def test_the_libvirt_pool_is_active_and_stays_so(node: Host) -> None:
+    lines = [line.partition(":") for line in node.check_output(f"virsh pool-info {VOLUME}").splitlines()]
+    info = {key.strip(): value.strip() for key, _, value in lines}
+    assert (info["State"], info["Autostart"]) == ("running", "yes")
+
+
+def test_the_guest_bridge_has_a_libvirt_network(node: Host, lab: Lab) -> None:
+    bridge = lab.state.plan.network.guest_bridge
+    assert bridge is not None
+    info = node.check_output(f"virsh net-info {bridge.libvirt_network}")
+    assert "Active:         yes" in info
+    assert "Autostart:      yes" in info
+    assert bridge.name in info
+    assert node.interface(bridge.name).exists
+
+
+def test_the_root_is_read_only(node: Host) -> None:
+    assert "ro" in node.mount_point("/").options
+    assert node.run("touch /usr/written /etc/written /written").rc != 0
+    for path in ("/usr/written", "/etc/written", "/written"):
+        assert not node.file(path).exists
+
+
+def test_declared_paths_can_be_written(node: Host) -> None:
+    lines = [line.split() for line in node.check_output("cat /usr/lib/trivet/state-paths").splitlines()]
+    declared = [(line[0], line[1]) for line in lines if len(line) == 2 and not line[0].startswith("#")]
+    assert declared
+    for kind, path in declared:
+        probe = f"{path}/.trivet-vm" if kind == "dir" else path
+        command = f"touch {probe} && rm {probe}" if kind == "dir" else f"test -w {probe} && readlink -f {probe}"
+        result = node.run(command)
+        assert result.rc == 0, f"{kind} {path}: {result.stderr}"
+        if kind == "file":
+            assert result.stdout.startswith("/var/"), f"{path} is {result.stdout}, which is not on state"
+
+
+def test_a_file_written_on_one_node_is_read_on_the_others(lab: Lab) -> None:
+    path = f"{paths.DOMAINS}/{VOLUME}/from-node1"
+    text = f"written at {time.time()}"
+    first, *others = (host_of(lab, number) for number in NODES)
+    first.check_output(f"echo '{text}' > {path} && sync {path}")
+    assert [other.check_output(f"cat {path}") for other in others] == [text, text]
+    first.check_output(f"rm {path}")
+
+
+def test_open_ports_of_a_formed_node(lab: Lab) -> None:
+    """Seen from a machine on the bridge that is not of the site."""
+    with stranger(lab.state) as other:
+        ports = set(other.open_ports(lab.address(1)))
+    print(f"open TCP ports of a formed node: {sorted(ports)}")
+    assert {22, ADMISSION_PORT} <= ports
+    assert ports <= {22, ADMISSION_PORT} | GLUSTER_PORTS
+
+
+def test_up_again_changes_nothing(lab: Lab, plan: Any) -> None:
+    def boots(state: LabState) -> list[bytes]:
+        return [lab.folder.node(node.number).serial_log.read_bytes() for node in state.nodes]
+
+    marks = [log.count(b"=== lab: power on") for log in boots(lab.state)]
+    done = trivet("lab", "up", PROFILE, "--name", lab.name, "--site", lab.site, "--json", timeout_s=900)
+    again = LabStatus.model_validate_json(done.stdout)
+    assert again.formed
+    assert {n.node_id for n in again.nodes} == {n.node_id for n in lab.status.nodes}
+    assert [log.count(b"=== lab: power on") for log in boots(lab.state)] == marks == [1, 1, 1]
+
+
+def test_ssh_runs_a_command_on_a_node(lab: Lab) -> None:
+    done = trivet("lab", "ssh", "--name", lab.name, "2", "cat", "/etc/hostname", timeout_s=120)
+    assert done.stdout.strip().startswith("node2")
+    assert trivet("lab", "ssh", "--name", lab.name, "2", "false", timeout_s=120, check=False).returncode == 1
+
+
+def test_the_console_leads_to_a_login(lab: Lab) -> None:
+    console = pexpect.spawn(str(TRIVET), ["lab", "console", "3", "--name", lab.name], timeout=300)
+    console.expect_exact("leave with Ctrl-]")
+    console.send("\r")
+    console.expect_exact("login:")
+    console.send("\x1d")
+    console.expect(pexpect.EOF)
+    console.close()
+    assert console.exitstatus == 0
+
+
+def test_times_are_split_by_phase(lab: Lab) -> None:
+    document = json.loads(trivet("lab", "times", "--name", lab.name, "--json", timeout_s=300).stdout)
+    assert document["slowest"] in {f"node{n}" for n in NODES}
+    for node in document["nodes"]:
+        names = [part["name"] for part in node["parts"]]
+        assert {"kernel", "identity", "disks", "domains"} <= set(names)
+        print(f"{node['name']}: formed after {node['formed_s']} s:", node["parts"])

@@ -95,7 +95,7 @@ def overlaps(profile: Profile) -> Iterator[Problem]:
     """No disk may fit two classes: the node would have to guess."""
     for index, bricks in enumerate(profile.bricks):
         for other_index, other in enumerate(profile.bricks[:index]):
-            if not disjoint(bricks.rule, other.rule):
+            if bricks.name != other.name and not disjoint(bricks.rule, other.rule):
                 yield Problem(
                     _place("bricks", index),
                     f"a disk could match {bricks.name} and {other.name} (bricks[{other_index}])",
@@ -135,7 +135,8 @@ def _globs_meet(one: str, two: str) -> bool:
 
 def classes(profile: Profile) -> Iterator[Problem]:
     """Every volume has a brick class that is there, every class a volume; layout plain has just one."""
-    known = [bricks.name for bricks in profile.bricks]
+    known = list(dict.fromkeys(bricks.name for bricks in profile.bricks))
+    decided = all(brick_class_of(profile, volume) in known for volume in profile.volumes)
     users: dict[str, list[int]] = {name: [] for name in known}
     for index, volume in enumerate(profile.volumes):
         name = brick_class_of(profile, volume)
@@ -147,7 +148,7 @@ def classes(profile: Profile) -> Iterator[Problem]:
         elif known:
             yield Problem(_place("volumes", index, "bricks"), "is missing", f"brick classes are: {', '.join(known)}")
     for index, bricks in enumerate(profile.bricks):
-        if not users[bricks.name]:
+        if decided and not users[bricks.name]:
             yield Problem(_place("bricks", index), f"no volume uses brick class {bricks.name}", "leave it out")
         if bricks.layout == "plain" and len(users[bricks.name]) > 1:
             using = ", ".join(profile.volumes[user].name for user in users[bricks.name])

@@ -56,7 +56,7 @@ def _explain(detail: ErrorDetails) -> Problem:
             keys = list(model.model_fields) if model else []
             return Problem(place, "unknown key", allowed_of(place[-1], keys, what="keys here are"))
         case "missing":
-            return Problem(place, "is missing")
+            return Problem(place, "is missing", _described(place))
         case "enum" | "literal_error":
             words = _words(str(context.get("expected", "")))
             return Problem(place, f"{_echo(given)} is not allowed", allowed_of(given, words, what="allowed is"))
@@ -84,6 +84,13 @@ def _explain(detail: ErrorDetails) -> Problem:
     return Problem(place, f"{_echo(given)} is not {_kind(detail['type'])}")
 
 
+def _described(place: Place) -> str:
+    """What the field at a place is for."""
+    model = model_at(place[:-1])
+    field = model.model_fields.get(str(place[-1])) if model else None
+    return ((field.description or "") if field else "").rstrip(".").lower()
+
+
 def _plain(text: str) -> tuple[str, ...]:
     """The text itself where YAML would read it, without quotes, as a number or boolean."""
     return (text.lower(),) if text.isdecimal() or text.lower() in ("true", "false") else ()
@@ -104,7 +111,6 @@ def _kind(error_type: str) -> str:
         "list_type": "a list",
         "dict_type": "a mapping of keys to values",
         "model_type": "a mapping of keys to values",
-        "model_attributes_type": "a mapping of keys to values",
     }
     return kinds.get(error_type, f"right ({error_type})")
 

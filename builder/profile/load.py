@@ -52,7 +52,11 @@ def read_profile(text: str, file: Path) -> Profile:
     if (marker := _format_problem(document.value)) is not None:
         raise ProfileError(file, [_placed(marker, document)])
     profile, problems = _validate(document.value)
-    problems = [*document.problems, *(_placed(problem, document) for problem in problems)]
+    unread = {problem.place for problem in document.problems if problem.place}
+    problems = [
+        *document.problems,
+        *(_placed(problem, document) for problem in problems if problem.place not in unread),
+    ]
     if problems or profile is None:
         raise ProfileError(file, problems)
     return profile

@@ -48,7 +48,11 @@ def _named(value: object) -> object:
 
 def _slots(value: object) -> object:
     """A number of slots stands for that many slots without properties."""
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool | str | float):
+        raise ValueError(f"{str(value)[:60]!r} is neither a number of slots nor a list of them")
+    if value == []:
+        raise ValueError("is empty; a site has at least one slot")
+    if not isinstance(value, int):
         return value
     if not 1 <= value <= MAX_SLOTS:
         raise ValueError(f"a site has 1 to {MAX_SLOTS} slots, not {value}")
@@ -193,7 +197,7 @@ class Profile(Part):
     image: Image = Field(Image(), description="What goes into the node image.")
     slots: Annotated[
         tuple[Annotated[Slot, BeforeValidator(_named, json_schema_input_type=Slot | str)], ...],
-        Field(min_length=1, max_length=MAX_SLOTS),
+        Field(max_length=MAX_SLOTS),
         BeforeValidator(
             _slots,
             json_schema_input_type=Annotated[int, Field(ge=1, le=MAX_SLOTS)]

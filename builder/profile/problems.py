@@ -46,7 +46,7 @@ class ProfileError(BadInputError):
         more = f"\n  and {count - MAX_SHOWN} more" if count > MAX_SHOWN else ""
         super().__init__(
             f"profile {file} has {count} error{'' if count == 1 else 's'}:{shown}{more}",
-            hint=f"correct them and run: trivet profile check {file}",
+            hint=f"correct the file and run: trivet profile check {file}",
         )
 
 

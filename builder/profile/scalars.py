@@ -48,7 +48,7 @@ def parse_size(text: object) -> int:
     """Bytes of "10GiB", "1.5 TB" and the like; raises ValueError."""
     if isinstance(text, bool) or not isinstance(text, str):
         raise ValueError("a size needs a unit, such as 10GiB (1024 based) or 10GB (1000 based)")
-    if not (match := re.fullmatch(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)", text.strip())):
+    if not (match := re.fullmatch(r"([0-9]{1,19}(?:\.[0-9]{1,6})?) ?([A-Za-z]+)", text.strip())):
         raise ValueError("not a size; write a number and a unit, such as 10GiB or 10GB")
     number, unit = match.groups()
     if unit not in UNITS:

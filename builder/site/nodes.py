@@ -113,14 +113,15 @@ def ssh_argv(site: Site, address: str, command: Sequence[str]) -> list[str]:
     Only host keys that `fetch_host_keys` wrote are trusted.
     """
     checked_address(address)
-    argv = ["ssh", "-F", "none", "-i", _ssh_path(site.admin_key, quote=False)]
+    argv = ["ssh", "-F", "none"]
     options = [
+        f"IdentityFile={_ssh_path(site.admin_key)}",
         "IdentitiesOnly=yes",
         "IdentityAgent=none",
         "PasswordAuthentication=no",
         "KbdInteractiveAuthentication=no",
         "StrictHostKeyChecking=yes",
-        f"UserKnownHostsFile={_ssh_path(site.known_hosts, quote=True)}",
+        f"UserKnownHostsFile={_ssh_path(site.known_hosts)}",
         "GlobalKnownHostsFile=none",
         "UpdateHostKeys=no",
         "CheckHostIP=no",
@@ -221,7 +222,6 @@ def _get(tls: ssl.SSLSocket, host: str, path: str) -> bytes:
     return raw
 
 
-def _ssh_path(path: Path, *, quote: bool) -> str:
-    """A path as ssh takes it: it expands percent signs, and splits lists at spaces."""
-    text = str(path.resolve()).replace("%", "%%")
-    return f'"{text}"' if quote else text
+def _ssh_path(path: Path) -> str:
+    """A path as ssh's options take it: percent signs are expanded, and lists are split at spaces."""
+    return '"' + str(path.resolve()).replace("%", "%%") + '"'

@@ -15,6 +15,7 @@ from firstboot.run import run
 from firstboot.seed import LABEL as SEED_LABEL
 
 SAMPLE_BYTES = 1024 * 1024
+UNREADABLE = "unreadable"
 COLUMNS = "PATH,TYPE,SIZE,TRAN,SUBSYSTEMS,MODEL,SERIAL,WWN,ROTA,RM,RO,LABEL,PARTLABEL,MOUNTPOINTS"
 SYSTEM_MOUNTS = frozenset({"/", "/var", "/usr", "/boot", "/etc"})
 SYSTEM_PARTITIONS = frozenset({"trivet-bios", "trivet-esp", "trivet-root-a", "trivet-root-b", "trivet-state"})
@@ -162,7 +163,7 @@ def describe(
     labels = {d.partlabel for d in tree if d.partlabel}
     content = [Content(s.type, _signature_text(s)) for s in signatures]
     content += [_partition(d) for d in tree if d.type == "part"]
-    if sample is not None and (not content or sample.kind == "unreadable"):
+    if sample is not None and not content:
         content.append(sample)
     uses = [f"mounted at {m}" for m in mounts]
     uses += [f"part of {d.path}" for d in device.children if d.type != "part"]
@@ -191,10 +192,15 @@ def describe(
 
 
 def read_signatures(path: str) -> tuple[_Signature, ...]:
-    """Every signature that libblkid knows, also overlapping ones; an empty tuple for a blank device."""
-    text = run(["wipefs", "--no-act", "--json", path], timeout_s=60).stdout
+    """Every signature that libblkid knows, also overlapping ones; an empty tuple for a blank device.
+
+    A device that can't be looked into has one of type `unreadable`, so that it never counts as blank.
+    """
+    done = run(["wipefs", "--no-act", "--json", path], timeout_s=60, check=False)
+    if not done.ok:
+        return (_Signature(type=UNREADABLE, label=done.stderr.strip().rpartition(": ")[2] or None),)
     try:
-        return _Signatures.model_validate_json(text).signatures if text.strip() else ()
+        return _Signatures.model_validate_json(done.stdout).signatures if done.stdout.strip() else ()
     except ValidationError as error:
         raise TrivetError(f"wipefs printed what this version can't read of {path}") from error
 
@@ -225,6 +231,8 @@ def _partition(device: BlockDevice) -> Content:
 
 
 def _signature_text(signature: _Signature) -> str:
+    if signature.type == UNREADABLE:
+        return f"unreadable: {signature.label or 'unknown error'}"
     label = f" labelled {signature.label}" if signature.label else ""
     return f"a {signature.type} signature{label}"
 
@@ -267,5 +275,5 @@ def _sample(path: str, size: int) -> Content | None:
                 if block.count(0) != len(block):
                     return Content("data", "data without a known signature")
     except OSError as error:
-        return Content("unreadable", f"unreadable: {error.strerror}")
+        return Content(UNREADABLE, f"unreadable: {error.strerror}")
     return None

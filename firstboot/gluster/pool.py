@@ -76,22 +76,35 @@ def form(context: Context) -> Outcome:
         comparison = compare(client.pool(), others(context))
         _refuse_foreign(comparison)
     if comparison.absent:
-        founder = context.members.get(context.founder_slot or 0)
         names = ", ".join(member.name for member in comparison.absent)
         if context.is_founder:
             return Wait(f"{names} not in the pool yet")
+        founder = context.members.get(context.founder_slot or 0)
+        # Whom the founder has not taken in sees nobody of the pool, not even the founder.
+        whom = "this node" if founder in comparison.absent else names
         return Wait(
-            f"waiting for {founder.name if founder else 'the founder'} to take {names} into the pool",
-            "each of them must have passed its disks phase: trivet-node status there",
+            f"waiting for {founder.name if founder else 'the founder'} to take {whom} into the pool",
+            "the founder takes in one after the other: trivet-node status there",
         )
     if comparison.unsettled:
         names = ", ".join(f"{member.name} ({_state(peer)})" for member, peer in comparison.unsettled)
+        if _comes_back(context) and not any(peer.connected for _, peer in comparison.unsettled):
+            return Done(f"pool of {len(context.members)}; {names}")
         return Wait(f"peers not connected: {names}", "are they powered on, and is glusterd running there?")
     return Done(f"pool of {len(context.members)}")
 
 
 def _state(peer: Peer) -> str:
     return peer.state.lower() if peer.connected else "disconnected"
+
+
+def _comes_back(context: Context) -> bool:
+    """Whether this run of the agent is on its way up on a site that is formed already: then a dead peer is a problem
+    to be named once it is up, but no reason to keep this node's storage domains from its guests."""
+    if "domains" in context.finished or not context.plan.volumes:
+        return False
+    known = {volume.name for volume in client.volumes() if volume.status != "Created"}
+    return all(volume.name in known for volume in context.plan.volumes)
 
 
 def _refuse_foreign(comparison: Comparison) -> None:

@@ -122,6 +122,10 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
         client.start(name)
     online = client.online_bricks(name)
     offline = [brick for brick in wanted.bricks if brick not in online]
+    if offline and "domains" not in context.finished:
+        # On the way up a dead node's bricks are no reason to wait: a volume that can't do without them won't mount.
+        away = {name for peer in client.pool().peers if not peer.connected for name in peer.names}
+        offline = [brick for brick in offline if brick.partition(":")[0] not in away]
     if offline:
         return Wait(
             f"volume {name} has bricks offline: {', '.join(offline)}",

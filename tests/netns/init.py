@@ -1,0 +1,87 @@
+"""Pid 1 of a namespaced node: makes the node's own view of the file system, then reaps orphans until it is killed.
+
+Started as `python init.py HOSTNAME FOLDER [DEVICE ...]` in new mount, UTS, IPC, network and pid namespaces. FOLDER
+keeps what survives a power-off: the upper layers of /etc, /root and /var/lib, and /var/log. Of the block devices only
+those named are in the node's /dev. Says `ready` on standard output.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+LAYERED = ("/etc", "/root", "/var/lib")
+TMPFS = ("/run", "/srv", "/var/cache/libvirt", "/var/tmp")
+DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+FUSE = (10, 229)
+
+
+def main(host_name: str, folder: Path, disks: list[str]) -> None:
+    """Become the node."""
+    socket.sethostname(host_name)
+    for lower in LAYERED:
+        upper, work = folder / lower.strip("/").replace("/", "-"), folder / f"work{lower.replace('/', '-')}"
+        upper.mkdir(parents=True, exist_ok=True)
+        work.mkdir(parents=True, exist_ok=True)
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        call("mount", "-t", "overlay", "overlay", "-o", options, lower)
+    (folder / "log").mkdir(exist_ok=True)
+    call("mount", "--bind", str(folder / "log"), "/var/log")
+    # A new sysfs shows this network namespace's interfaces.
+    call("mount", "-t", "sysfs", "sysfs", "/sys")
+    make_dev(folder / "dev", disks)
+    for point in TMPFS:
+        Path(point).mkdir(parents=True, exist_ok=True)
+        call("mount", "-t", "tmpfs", "tmpfs", point)
+    call("ip", "link", "set", "lo", "up")
+    for service in ("glusterfs", "libvirt"):
+        Path("/var/log", service).mkdir(exist_ok=True)
+    Path("/run/gluster").mkdir(exist_ok=True)
+    print("ready", flush=True)
+    os.close(1)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    while True:
+        signal.sigwait({signal.SIGCHLD})
+        while reap():
+            pass
+
+
+def make_dev(making: Path, disks: list[str]) -> None:
+    """Cover /dev by one that has the node's own disks alone: what is not there can't be written to by mistake."""
+    making.mkdir(exist_ok=True)
+    numbers = {name: Path(name).stat().st_rdev for name in disks}
+    call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(making))
+    for name, (major, minor) in {**DEVICES, "fuse": FUSE}.items():
+        os.mknod(making / name, 0o666 | stat.S_IFCHR, os.makedev(major, minor))
+        (making / name).chmod(0o666)
+    for name, number in numbers.items():
+        os.mknod(making / Path(name).name, 0o660 | stat.S_IFBLK, number)
+    for name, target in {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}.items():
+        (making / name).symlink_to(f"/proc/self/fd{target}")
+    (making / "ptmx").symlink_to("pts/ptmx")
+    for name in ("pts", "shm"):
+        (making / name).mkdir()
+    call("mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=620", "devpts", str(making / "pts"))
+    call("mount", "-t", "tmpfs", "tmpfs", str(making / "shm"))
+    call("mount", "--move", str(making), "/dev")
+
+
+def call(*argv: str) -> None:
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=2)
+
+
+def reap() -> bool:
+    """Take one dead child, if there is one."""
+    try:
+        return os.waitpid(-1, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return False
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3:])

@@ -1,0 +1,62 @@
+"""Sites for namespaced nodes: real site folders and seeds, with small loop disks named in each seed's overrides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.site.folder import Site, create_site
+from builder.site.slots import issue_seed
+from firstboot.plan import (
+    GIB,
+    Access,
+    BrickClass,
+    DiskRule,
+    DomainPlan,
+    ImagePlan,
+    Mode,
+    NetworkPlan,
+    Plan,
+    SlotPlan,
+    VolumePlan,
+    VolumeType,
+)
+from firstboot.seed import Overrides, Seed
+
+DISK_BYTES = GIB
+BRICKS = "bricks"
+VOLUME = "data"
+DOMAIN = "images"
+
+
+def make_plan(slots: int) -> Plan:
+    """One volume over one plain brick a node, and one storage domain on it."""
+    single = slots == 1
+    volume = VolumePlan(
+        name=VOLUME,
+        type=VolumeType.DISTRIBUTE if single else VolumeType.REPLICATE,
+        replica=1 if single else slots,
+        bricks=BRICKS,
+        options={"network.ping-timeout": "11"},
+    )
+    return Plan(
+        name="netns",
+        mode=Mode.BOTH,
+        image=ImagePlan(),
+        slots=tuple(SlotPlan(number=n, name=f"node{n}") for n in range(1, slots + 1)),
+        network=NetworkPlan(),
+        bricks=(BrickClass(name=BRICKS, layout="plain"),),
+        volumes=(volume,),
+        domains=(DomainPlan(name=DOMAIN, volume=VOLUME),),
+        access=Access(),
+    )
+
+
+def make_site(folder: Path, slots: int, name: str = "lab") -> Site:
+    """A site folder below `folder`."""
+    return create_site(folder / name, name, make_plan(slots))
+
+
+def make_seed(site: Site, slot: int, disk_path: str) -> Seed:
+    """The seed of a slot; `disk_path` (a glob) says which of the machine's disks may be taken."""
+    rule = DiskRule(path=disk_path, min_size_bytes=DISK_BYTES // 2)
+    return issue_seed(site, slot, written_to="a namespaced node", overrides=Overrides(disks={BRICKS: rule}))

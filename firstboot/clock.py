@@ -20,7 +20,7 @@ def build_stamp(path: Path = paths.BUILD_STAMP) -> dict[str, object]:
 
 def behind(now_s: float, stamp: dict[str, object]) -> float | None:
     """The time to set, in epoch seconds, when the clock is before the build; pure."""
-    floor = stamp.get("build_time")
+    floor = stamp.get("epoch")
     if isinstance(floor, bool) or not isinstance(floor, int | float):
         return None
     return float(floor) if now_s < floor else None

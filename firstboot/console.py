@@ -36,15 +36,25 @@ def text(status: NodeStatus) -> str:
     return "\n".join(lines) + "\n"
 
 
-def say(message: str, device: Path = paths.CONSOLE) -> None:
-    """Print a line to the journal (standard output) and to the console; a console that blocks is passed over."""
+def say(message: str) -> None:
+    """Print a line to the journal (standard output) and every console; a console that blocks is passed over."""
     print(message, flush=True)
-    with suppress(OSError):
-        handle = os.open(device, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        try:
-            os.write(handle, f"{message}\r\n".encode())
-        finally:
-            os.close(handle)
+    for device in consoles():
+        with suppress(OSError):
+            handle = os.open(device, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+            try:
+                os.write(handle, f"{message}\r\n".encode())
+            finally:
+                os.close(handle)
+
+
+def consoles(active: Path = Path("/sys/class/tty/console/active")) -> list[Path]:
+    """The devices of the kernel's consoles, such as tty1 and ttyS0; /dev/console alone is only the last of them."""
+    try:
+        names = active.read_text(encoding="ascii").split()
+    except (OSError, UnicodeError):
+        names = []
+    return [Path("/dev") / name for name in names] or [paths.CONSOLE]
 
 
 def show(status: NodeStatus) -> None:

@@ -104,6 +104,9 @@ class Reporter:
         except TrivetError as error:  # a status without fresh facts is better than none
             log.warning("facts of the cluster could not be read: %s", error.message)
             system, trouble = self._system, (f"status: {error.message}",)
+        except Exception as error:
+            log.exception("facts of the cluster could not be read")
+            system, trouble = self._system, (f"status: unexpected {type(error).__name__}: {error}",)
         with self._lock:
             self._system, self._trouble = system, trouble
 

@@ -92,5 +92,6 @@ class Runner:
     def _finish(self, phase: Phase, done: Done) -> None:
         self._context.finished.add(phase.name)
         self._journal.finish(phase.name, self._now())
+        self._reporter.refresh()
         self._reporter.finish(phase.name)
         log.info("%s: done%s", phase.name, f": {done.detail}" if done.detail else "")

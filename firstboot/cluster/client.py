@@ -16,7 +16,7 @@ from firstboot.cluster.views import MAJOR, View
 from firstboot.errors import BadInputError, TrivetError
 
 CONNECT_S = 5.0
-ANSWER_S = 20.0
+ANSWER_S = 15.0
 MAX_ANSWER_BYTES = 256 * 1024
 
 
@@ -65,15 +65,26 @@ def visit(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant
     try:
         with (
             socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_S) as raw,
-            context.wrap_socket(raw) as connected,
+            _secure(raw, context) as connected,
         ):
-            connected.settimeout(ANSWER_S)
+            reached = Endpoint(_reached(connected, endpoint), endpoint.port)
             role = tls.peer_role(connected, site_id=site_id)
             if not isinstance(role, SlotRole):
                 raise BadInputError("an operator's certificate can't serve")
-            return _talk(_Connection(connected, "node"), endpoint, role, claimant)
-    except (OSError, http.client.HTTPException, BadInputError) as error:
+            return _talk(_Connection(connected, "node"), reached, role, claimant)
+    except (OSError, UnicodeError, http.client.HTTPException, BadInputError) as error:
         raise UnreachableError(f"{where}: {_cause(error)}") from error
+
+
+def _secure(raw: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    raw.settimeout(ANSWER_S)  # for the handshake too: it is slow on a machine that has just started
+    return context.wrap_socket(raw)
+
+
+def _reached(connected: ssl.SSLSocket, endpoint: Endpoint) -> str:
+    """The numeric IPv4 address that was reached; for IPv6 what was given, because the peer's lacks the scope."""
+    address = str(connected.getpeername()[0]).removeprefix("::ffff:")
+    return endpoint.address if ":" in address else address
 
 
 def _talk(connection: http.client.HTTPConnection, endpoint: Endpoint, role: SlotRole, claimant: Claimant) -> Visit:

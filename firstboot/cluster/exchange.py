@@ -8,7 +8,7 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from firstboot.cluster.client import Claimant, Endpoint, UnreachableError, Visit, visit
 from firstboot.cluster.hints import Hints
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 FORMING_S = 2.0
 KEEPING_S = 10.0
+MIN_PAUSE_S = 0.5
 WORKERS = 8
 TRIES_PER_SLOT = 6
 
@@ -98,13 +99,17 @@ class Exchange:
         self._stop = threading.Event()
         self._wake = threading.Event()
         self.pause_s = FORMING_S
+        """Between rounds; the phase found raises it once everything is formed."""
 
     def start(self) -> None:
         threading.Thread(target=self._rounds, name="exchange", daemon=True).start()
 
     def wake(self) -> None:
-        """There is news: begin the next round now."""
-        self._wake.set()
+        """There is news: begin the next round soon, if anybody is missing."""
+        contacts = self.roster.contacts
+        others = [slot for slot in self._slots if slot != self.roster.own_slot]
+        if not all(slot in contacts and contacts[slot].reachable for slot in others):
+            self._wake.set()
 
     def close(self) -> None:
         self._stop.set()
@@ -114,6 +119,7 @@ class Exchange:
         """Visit everybody once."""
         chance = random.Random()  # noqa: S311  (an order, not a secret)
         goals = targets(self.roster, self._slots, self._hinted, self._peers, self._port, chance)
+        self.roster = replace(self.roster, rivals={})  # those that are still there are met again
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="visit") as pool:
             for target, result in zip(goals, pool.map(self._visit, goals), strict=True):
                 if isinstance(result, Visit):
@@ -129,8 +135,8 @@ class Exchange:
                 self.round()
             except Exception:  # one odd answer must not end the visits
                 log.exception("a round of visits failed")
+            self._stop.wait(MIN_PAUSE_S)  # strangers can send news without end
             self._wake.wait(self.pause_s)
-            self._stop.wait(0.2)
 
     def _visit(self, target: Target) -> Visit | UnreachableError:
         try:

@@ -57,16 +57,17 @@ class Hints:
         self._hints: dict[str, Hint] = {}
 
     def add(self, node_id: str, slot: int, phase: str, addresses: tuple[str, ...], port: int) -> bool:
-        """Remember a hint; False when it is of no use."""
+        """Remember a hint; True when it is news."""
         if slot not in self._slots or not addresses or not 0 < port < 65536:
             return False
         now = self._clock()
         hint = Hint(node_id, slot, phase, addresses[:MAX_ADDRESSES], port, now)
         with self._lock:
             self._hints = {key: known for key, known in self._hints.items() if now - known.seen_s < MAX_AGE_S}
+            before = self._hints.get(node_id)
             self._hints[node_id] = hint
             self._make_room(slot)
-        return True
+        return before is None or (before.slot, before.addresses, before.port) != (slot, hint.addresses, port)
 
     def drop(self, node_id: str) -> None:
         """Its holder said goodbye, or so somebody says: it ages faster, but stays while it is needed."""

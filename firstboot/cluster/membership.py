@@ -160,12 +160,14 @@ class Membership:
                 f"this machine voted for another node to hold its own slot {seed.slot.number}",
                 hint="the state partition was copied from elsewhere: wipe it to give this machine a new identity",
             )
-        server = AdmissionServer(
-            server_context(seed),
-            site_id=seed.site.id,
-            port=self._port,
-            answer=Answers(ballot, view=lambda: self._view(context), status=self._status),
-        )
+        answers = Answers(ballot, view=lambda: self._view(context), status=self._status)
+        try:
+            server = AdmissionServer(server_context(seed), site_id=seed.site.id, port=self._port, answer=answers)
+        except OSError as error:
+            raise TrivetError(
+                f"TCP port {self._port} can't be opened: {error.strerror}",
+                hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
+            ) from error
         hints = Hints(slots, self._clock)
         exchange = Exchange(
             Roster(own_slot=seed.slot.number, own_id=key.node_id),

@@ -78,11 +78,10 @@ class AdmissionServer(socketserver.ThreadingTCPServer):
     def port(self) -> int:
         return int(self.server_address[1])
 
-    def serve(self) -> None:
-        """Serve in a thread of its own until `close`."""
-        threading.Thread(
-            target=self.serve_forever, kwargs={"poll_interval": 1.0}, name="admission", daemon=True
-        ).start()
+    def serve(self, *, poll_s: float = 1.0) -> None:
+        """Serve in a thread of its own until `close`, which takes up to `poll_s`."""
+        setting = {"poll_interval": poll_s}
+        threading.Thread(target=self.serve_forever, kwargs=setting, name="admission", daemon=True).start()
 
     def close(self) -> None:
         self.shutdown()

@@ -176,7 +176,7 @@ def test_a_shadow_file_without_root_is_named() -> None:
 
 
 def test_the_clock_has_a_floor() -> None:
-    assert behind(100.0, {"build_time": 200}) == 200.0
-    assert behind(300.0, {"build_time": 200}) is None
+    assert behind(100.0, {"epoch": 200}) == 200.0
+    assert behind(300.0, {"epoch": 200}) is None
     assert behind(100.0, {}) is None
-    assert behind(100.0, {"build_time": "soon"}) is None
+    assert behind(100.0, {"epoch": "soon"}) is None

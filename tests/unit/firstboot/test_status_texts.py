@@ -119,7 +119,7 @@ def test_phases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     stamp = tmp_path / "build.json"
-    stamp.write_text('{"version": "9.9", "build_time": 5}')
+    stamp.write_text('{"version": "9.9", "epoch": 5}')
     monkeypatch.setattr("firstboot.clock.build_stamp.__defaults__", (stamp,))
     assert cli.execute(["version"]) is Exit.OK
     assert capsys.readouterr().out == "trivet-node 9.9\n"

@@ -1,0 +1,274 @@
+"""The admission service over real mutual TLS on loopback: who gets in, who may claim, what is refused."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder.site.root import SiteRoot, create_root
+from firstboot.cluster.answers import Answers
+from firstboot.cluster.claims import Ballot
+from firstboot.cluster.client import Claimant, Endpoint, UnreachableError, read_view, visit
+from firstboot.cluster.server import MAX_BODY_BYTES, MAX_PER_ADDRESS, AdmissionServer
+from firstboot.cluster.tls import client_context, server_context
+from firstboot.cluster.views import View
+from firstboot.errors import BadInputError
+from firstboot.nodekey import NodeKey
+from firstboot.reporter import utc_now
+from firstboot.seed import Seed
+from firstboot.status import NodeStatus, PhaseState
+from tests.unit.firstboot.sites import issue, site
+
+ROOT, SEEDS = site()
+LIMIT_S = 30.0
+
+
+class Served:
+    """Slot 1's service on loopback, with its votes in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.key = NodeKey.load_or_make(folder / "node1.key")
+        self.ballot = Ballot(folder / "claims.json", site_id=ROOT.site_id, slots=frozenset({1, 2, 3}))
+        self.ballot.claim(1, self.key.node_id)
+        (folder / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA root@node1\n")
+        (folder / "ssh_host_ed25519_key").write_text("secret\n")
+        status = NodeStatus(phase="admit", state=PhaseState.WAITING, reason="test", since=utc_now())
+        self.server = AdmissionServer(
+            server_context(SEEDS[0]),
+            site_id=ROOT.site_id,
+            port=0,
+            host="127.0.0.1",
+            answer=Answers(self.ballot, view=self.view, status=lambda: status, ssh_folder=folder),
+        )
+        self.server.serve(poll_s=0.02)
+        self.endpoint = Endpoint("127.0.0.1", self.server.port)
+
+    def view(self) -> View:
+        return View(
+            node_id=self.key.node_id,
+            slot=1,
+            seed_id=SEEDS[0].slot.seed_id,
+            phase="admit",
+            claims=self.ballot.claims,
+        )
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.server.close()
+
+
+def operator_context(root: SiteRoot, folder: Path) -> ssl.SSLContext:
+    credentials = root.issue_operator()
+    path = folder / "operator.pem"
+    path.write_text(credentials.key + credentials.certificate)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(cadata=root.certificate_pem)
+    context.load_cert_chain(path)
+    return context
+
+
+@contextmanager
+def session(served: Served, context: ssl.SSLContext) -> Iterator[http.client.HTTPConnection]:
+    with (
+        socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT_S) as raw,
+        context.wrap_socket(raw) as tls,
+    ):
+        connection = http.client.HTTPConnection("node")
+        connection.sock = tls
+        yield connection
+
+
+def ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: str | bytes | None = None
+) -> tuple[int, object]:
+    connection.request(method, path, body)
+    response = connection.getresponse()
+    return response.status, json.loads(response.read())
+
+
+def claimant(seed: Seed, key: NodeKey) -> Claimant:
+    return Claimant(seed.slot.number, key.node_id, key.sign_claim(seed))
+
+
+def csr_body(seed: Seed, key: NodeKey) -> str:
+    return json.dumps({"csr": key.sign_claim(seed)})
+
+
+def test_a_member_claims_and_sees_its_claim(served: Served, tmp_path: Path) -> None:
+    key = NodeKey.load_or_make(tmp_path / "node2.key")
+    made = visit(served.endpoint, client_context(SEEDS[1]), site_id=ROOT.site_id, claimant=claimant(SEEDS[1], key))
+    assert (made.slot, made.incumbent) == (1, None)
+    assert made.view.claims == {1: served.key.node_id, 2: key.node_id}
+    assert Ballot(tmp_path / "claims.json", site_id=ROOT.site_id, slots=frozenset({1, 2, 3})).claims[2] == key.node_id
+
+
+def test_the_second_claimant_is_told_the_incumbent(served: Served, tmp_path: Path) -> None:
+    first, second = NodeKey.load_or_make(tmp_path / "a.key"), NodeKey.load_or_make(tmp_path / "b.key")
+    context = client_context(SEEDS[1])
+    visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], first))
+    made = visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], second))
+    assert made.incumbent == first.node_id
+    assert served.ballot.claims[2] == first.node_id
+
+
+def test_a_copy_of_this_very_slot_does_not_claim(served: Served, tmp_path: Path) -> None:
+    key = NodeKey.load_or_make(tmp_path / "copy.key")
+    made = visit(served.endpoint, client_context(SEEDS[0]), site_id=ROOT.site_id, claimant=claimant(SEEDS[0], key))
+    assert made.slot == 1
+    assert served.ballot.claims == {1: served.key.node_id}
+
+
+def stranger_without_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def stranger_of_another_site() -> ssl.SSLContext:
+    context = client_context(issue(create_root("demo"), 2))
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@pytest.mark.parametrize("stranger", [stranger_without_certificate, stranger_of_another_site])
+@pytest.mark.parametrize("path", ["/v1/view", "/v1/status", "/v1/ssh-host-keys"])
+def test_strangers_learn_nothing(served: Served, stranger: object, path: str) -> None:
+    assert callable(stranger)
+    with (
+        pytest.raises((ssl.SSLError, ConnectionError, http.client.HTTPException)),
+        session(served, stranger()) as connection,
+    ):
+        ask(connection, "GET", path)
+
+
+def test_our_own_client_refuses_another_site(served: Served, tmp_path: Path) -> None:
+    other = issue(create_root("demo"), 2)
+    key = NodeKey.load_or_make(tmp_path / "other.key")
+    with pytest.raises(UnreachableError, match="no certificate of this site"):
+        visit(served.endpoint, client_context(other), site_id=other.site.id, claimant=claimant(other, key))
+
+
+def test_tls_1_2_is_refused(served: Served) -> None:
+    context = client_context(SEEDS[1])
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises((ssl.SSLError, ConnectionError)), session(served, context) as connection:
+        ask(connection, "GET", "/v1/view")
+
+
+def test_the_operator_reads_but_does_not_claim(served: Served, tmp_path: Path) -> None:
+    with session(served, operator_context(ROOT, tmp_path)) as connection:
+        code, keys = ask(connection, "GET", "/v1/ssh-host-keys")
+        assert (code, keys) == (200, {"keys": ["ssh-ed25519 AAAA root@node1"]})
+        code, status = ask(connection, "GET", "/v1/status")
+        assert code == 200
+        assert NodeStatus.model_validate(status).phase == "admit"
+        code, _ = ask(connection, "POST", "/v1/claim", csr_body(SEEDS[1], served.key))
+        assert code == 403
+    assert served.ballot.claims == {1: served.key.node_id}
+
+
+def test_one_slots_certificate_does_not_claim_another_slot(served: Served, tmp_path: Path) -> None:
+    key = NodeKey.load_or_make(tmp_path / "node2.key")
+    with session(served, client_context(SEEDS[1])) as connection:
+        code, answer = ask(connection, "POST", "/v1/claim", csr_body(SEEDS[2], key))
+    assert code == 400
+    assert "does not prove" in str(answer)
+    assert served.ballot.claims == {1: served.key.node_id}
+
+
+def test_a_request_that_the_node_key_did_not_sign(served: Served, tmp_path: Path) -> None:
+    key = NodeKey.load_or_make(tmp_path / "node2.key")
+    lines = key.sign_claim(SEEDS[1]).splitlines()
+    lines[-2] = lines[-2][:4] + ("A" if lines[-2][4] != "A" else "B") + lines[-2][5:]
+    with session(served, client_context(SEEDS[1])) as connection:
+        code, _ = ask(connection, "POST", "/v1/claim", json.dumps({"csr": "\n".join(lines)}))
+    assert code == 400
+    assert 2 not in served.ballot.claims
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'{"csr": 3}', b'{"csr": "x"}', b"[" * 9000, json.dumps({"csr": "A" * 9000})]
+)
+def test_garbage_is_refused(served: Served, body: str | bytes) -> None:
+    with session(served, client_context(SEEDS[1])) as connection:
+        code, _ = ask(connection, "POST", "/v1/claim", body)
+    assert code == 400
+    assert served.ballot.claims == {1: served.key.node_id}
+
+
+def test_an_oversized_body_is_not_read(served: Served) -> None:
+    with session(served, client_context(SEEDS[1])) as connection:
+        connection.putrequest("POST", "/v1/claim")
+        connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize("length", ["", "-1", "1e9", "9" * 40])
+def test_odd_lengths_are_refused(served: Served, length: str) -> None:
+    with session(served, client_context(SEEDS[1])) as connection:
+        connection.putrequest("POST", "/v1/claim")
+        connection.putheader("Content-Length", length)
+        connection.endheaders()
+        assert connection.getresponse().status in (411, 413)
+
+
+def test_unknown_paths_and_methods(served: Served) -> None:
+    with session(served, client_context(SEEDS[1])) as connection:
+        assert ask(connection, "GET", "/v1/secrets")[0] == 404
+        assert ask(connection, "GET", "/../etc/shadow")[0] == 404
+        connection.request("DELETE", "/v1/view")
+        assert connection.getresponse().status == 501
+
+
+def test_rubbish_before_tls_does_not_stop_the_service(served: Served, tmp_path: Path) -> None:
+    for rubbish in (b"GET / HTTP/1.0\r\n\r\n", os.urandom(4096), b""):
+        with socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT_S) as raw:
+            raw.sendall(rubbish)
+    key = NodeKey.load_or_make(tmp_path / "node2.key")
+    made = visit(served.endpoint, client_context(SEEDS[1]), site_id=ROOT.site_id, claimant=claimant(SEEDS[1], key))
+    assert made.view.node_id == served.key.node_id
+
+
+def test_idle_connections_of_one_address_are_bounded(served: Served) -> None:
+    idle = [
+        socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT_S) for _ in range(MAX_PER_ADDRESS)
+    ]
+    try:
+        with socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT_S) as extra:
+            assert extra.recv(1) == b""  # turned away at once, while the others wait for their handshake
+    finally:
+        for raw in idle:
+            raw.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "not JSON"),
+        (b"[]", "not an object"),
+        (b'{"version": "2.0"}', "format version 2.0"),
+        (b'{"version": "1.0", "node_id": "x"}', "is wrong"),
+    ],
+)
+def test_views_are_typed_at_the_door(raw: bytes, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        read_view(raw)
+
+
+def test_a_view_of_a_newer_minor_is_read(served: Served) -> None:
+    document = {**served.view().model_dump(mode="json"), "version": "1.7", "news": True}
+    assert read_view(json.dumps(document).encode()).node_id == served.key.node_id

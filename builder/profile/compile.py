@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.profile.model import Bricks, Profile, Slot, Volume
+from builder.profile.model import Bricks, Profile, Rule, Slot, Volume
 from firstboot import plan
 from firstboot.plan import GIB, Plan, VolumeType
 
@@ -80,6 +80,20 @@ def needed_bytes(profile: Profile, bricks: Bricks) -> int:
     return sum(sizes) + DISK_OVERHEAD if sizes else 0
 
 
+def compile_rule(rule: Rule, *, default_min_bytes: int) -> plan.DiskRule:
+    """The plan's form of a disk rule."""
+    return plan.DiskRule(
+        min_size_bytes=default_min_bytes if rule.min_size is None else rule.min_size,
+        max_size_bytes=rule.max_size,
+        rotational=rule.rotational,
+        bus=rule.bus,
+        model=rule.model,
+        serial=rule.serial,
+        wwn=rule.wwn,
+        path=rule.path,
+    )
+
+
 def _slot(number: int, slot: Slot) -> plan.SlotPlan:
     return plan.SlotPlan(
         number=number,
@@ -95,16 +109,7 @@ def _bricks(profile: Profile, bricks: Bricks) -> plan.BrickClass:
     default_min = min(max(DEFAULT_MIN_SIZE, needed_bytes(profile, bricks)), rule.max_size or 2**63)
     return plan.BrickClass(
         name=bricks.name,
-        rule=plan.DiskRule(
-            min_size_bytes=default_min if rule.min_size is None else rule.min_size,
-            max_size_bytes=rule.max_size,
-            rotational=rule.rotational,
-            bus=rule.bus,
-            model=rule.model,
-            serial=rule.serial,
-            wwn=rule.wwn,
-            path=rule.path,
-        ),
+        rule=compile_rule(rule, default_min_bytes=default_min),
         count=bricks.count,
         layout=bricks.layout,
     )

@@ -17,19 +17,22 @@ from builder.profile.scalars import PATTERN_WORDS
 MAX_ECHO = 60
 
 
-def explain(error: ValidationError) -> Iterator[Problem]:
-    """A problem for each error, in pydantic's order."""
+def explain(error: ValidationError, root: type[BaseModel] = Profile) -> Iterator[Problem]:
+    """A problem for each error on a document of model `root`, in pydantic's order."""
     for detail in error.errors(include_url=False):
-        yield _explain(detail)
+        yield _explain(detail, root)
 
 
-def model_at(place: Place) -> type[BaseModel] | None:
-    """The model of the mapping at a place of a profile, or None where there is none."""
-    current: object = Profile
+def model_at(place: Place, root: type[BaseModel]) -> type[BaseModel] | None:
+    """The model of the mapping at a place of a document, or None where there is none."""
+    current: object = root
     for part in place:
-        model = _model_in(current)
         if isinstance(part, int):
             continue
+        if typing.get_origin(current) is dict:  # free keys: what counts is the model of the values
+            current = typing.get_args(current)[1]
+            continue
+        model = _model_in(current)
         if model is None or part not in model.model_fields:
             return None
         current = model.model_fields[part].annotation
@@ -46,17 +49,17 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     return None
 
 
-def _explain(detail: ErrorDetails) -> Problem:
+def _explain(detail: ErrorDetails, root: type[BaseModel]) -> Problem:
     place: Place = tuple(part for part in detail["loc"] if part != "[key]")
     given = "the value" if place[-1:] == ("console_password_hash",) else detail["input"]
     context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden":
-            model = model_at(place[:-1])
+            model = model_at(place[:-1], root)
             keys = list(model.model_fields) if model else []
             return Problem(place, "unknown key", allowed_of(place[-1], keys, what="keys here are"))
         case "missing":
-            return Problem(place, "is missing", _described(place))
+            return Problem(place, "is missing", _described(place, root))
         case "enum" | "literal_error":
             words = _words(str(context.get("expected", "")))
             return Problem(place, f"{_echo(given)} is not allowed", allowed_of(given, words, what="allowed is"))
@@ -84,9 +87,9 @@ def _explain(detail: ErrorDetails) -> Problem:
     return Problem(place, f"{_echo(given)} is not {_kind(detail['type'])}")
 
 
-def _described(place: Place) -> str:
+def _described(place: Place, root: type[BaseModel]) -> str:
     """What the field at a place is for."""
-    model = model_at(place[:-1])
+    model = model_at(place[:-1], root)
     field = model.model_fields.get(str(place[-1])) if model else None
     return ((field.description or "") if field else "").rstrip(".").lower()
 

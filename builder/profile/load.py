@@ -24,22 +24,25 @@ STAND_INS: dict[str, Value] = {"trivet": FORMAT, "name": "unnamed", "slots": 1}
 
 def load_profile(path: Path) -> Profile:
     """The checked profile of a file; raises ProfileError with every problem, BadInputError when it can't be read."""
+    return read_profile(
+        read_text(path, what="profile", hint="name a profile file, such as profiles/replica3.yaml"), path
+    )
+
+
+def read_text(path: Path, *, what: str, hint: str) -> str:
+    """A file's text, bounded; raises BadInputError that calls the file `what`."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise BadInputError(
-            f"profile {path} can't be read: {error.strerror}",
-            hint="name a profile file, such as profiles/replica3.yaml",
-        ) from error
+        raise BadInputError(f"{what} {path} can't be read: {error.strerror}", hint=hint) from error
     if len(raw) > MAX_BYTES:
-        raise BadInputError(f"profile {path} is larger than {MAX_BYTES // 1024} KiB", hint="is it a profile at all?")
+        raise BadInputError(f"{what} {path} is larger than {MAX_BYTES // 1024} KiB", hint=f"is it a {what} at all?")
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        raise ProfileError(path, [Problem((), "is not UTF-8 text", line=line)]) from error
-    return read_profile(text, path)
+        raise ProfileError(path, [Problem((), "is not UTF-8 text", line=line)], what=what, hint=hint) from error
 
 
 def read_profile(text: str, file: Path) -> Profile:

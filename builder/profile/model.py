@@ -41,7 +41,7 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-def _named(value: object) -> object:
+def named(value: object) -> object:
     """A name alone stands for a mapping with nothing but that name."""
     return {"name": value} if isinstance(value, str) else value
 
@@ -112,13 +112,13 @@ class Bridge(Part):
 class Network(Part):
     """The management network and the guest bridge."""
 
-    interface: Annotated[NetworkInterface, BeforeValidator(_named, json_schema_input_type=NetworkInterface | str)] = (
+    interface: Annotated[NetworkInterface, BeforeValidator(named, json_schema_input_type=NetworkInterface | str)] = (
         Field(NetworkInterface(), description="Management interface; without it the first wired one.")
     )
     method: Literal["dhcp", "static"] = Field("dhcp", description="Where the management address comes from.")
     gateway: Address | None = Field(None, description="Default gateway, for method static.")
     mtu: Annotated[Count, Field(ge=1280, le=9216)] = Field(1500, description="MTU of the management network.")
-    guest_bridge: Annotated[Bridge, BeforeValidator(_named, json_schema_input_type=Bridge | str)] | None = Field(
+    guest_bridge: Annotated[Bridge, BeforeValidator(named, json_schema_input_type=Bridge | str)] | None = Field(
         None, description="Bridge for guests; its uplink is the management interface."
     )
     dns: Annotated[tuple[Address, ...], BeforeValidator(parse_list)] = Field((), description="DNS servers.")
@@ -196,7 +196,7 @@ class Profile(Part):
     mode: Mode = Field(Mode.BOTH, description="What nodes are for: virt, gluster, or both.")
     image: Image = Field(Image(), description="What goes into the node image.")
     slots: Annotated[
-        tuple[Annotated[Slot, BeforeValidator(_named, json_schema_input_type=Slot | str)], ...],
+        tuple[Annotated[Slot, BeforeValidator(named, json_schema_input_type=Slot | str)], ...],
         Field(max_length=MAX_SLOTS),
         BeforeValidator(
             _slots,
@@ -206,15 +206,15 @@ class Profile(Part):
     ] = Field(description="How many nodes, or a list of them.")
     network: Network = Field(Network(), description="The management network and the guest bridge.")
     bricks: Annotated[
-        tuple[Annotated[Bricks, BeforeValidator(_named, json_schema_input_type=Bricks | str)], ...],
+        tuple[Annotated[Bricks, BeforeValidator(named, json_schema_input_type=Bricks | str)], ...],
         Field(max_length=16),
     ] = Field((), description="Classes of disks that become bricks.")
     volumes: Annotated[
-        tuple[Annotated[Volume, BeforeValidator(_named, json_schema_input_type=Volume | str)], ...],
+        tuple[Annotated[Volume, BeforeValidator(named, json_schema_input_type=Volume | str)], ...],
         Field(max_length=64),
     ] = Field((), description="Gluster volumes.")
     domains: Annotated[
-        tuple[Annotated[Domain, BeforeValidator(_named, json_schema_input_type=Domain | str)], ...],
+        tuple[Annotated[Domain, BeforeValidator(named, json_schema_input_type=Domain | str)], ...],
         Field(max_length=64),
     ] = Field((), description="Storage domains.")
     access: Access = Field(Access(), description="Who may log in as root.")

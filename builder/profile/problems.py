@@ -38,15 +38,15 @@ class Problem:
 class ProfileError(BadInputError):
     """A profile can't be used; `problems` are in the order of the file's lines."""
 
-    def __init__(self, file: Path, problems: Iterable[Problem]) -> None:
+    def __init__(self, file: Path, problems: Iterable[Problem], *, what: str = "profile", hint: str = "") -> None:
         self.file = file
         self.problems = tuple(sorted(problems, key=lambda problem: problem.line))
         count = len(self.problems)
         shown = "".join(f"\n  {file}:{problem.line}: {problem.text}" for problem in self.problems[:MAX_SHOWN])
         more = f"\n  and {count - MAX_SHOWN} more" if count > MAX_SHOWN else ""
         super().__init__(
-            f"profile {file} has {count} error{'' if count == 1 else 's'}:{shown}{more}",
-            hint=f"correct the file and run: trivet profile check {file}",
+            f"{what} {file} has {count} error{'' if count == 1 else 's'}:{shown}{more}",
+            hint=hint or f"correct the file and run: trivet profile check {file}",
         )
 
 

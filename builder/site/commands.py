@@ -85,6 +85,12 @@ def new(name: str, profile_path: Path, folder: Path | None, ask: bool, passphras
     help="disk: a small disk to attach. file: seed.json alone. image: into the trivet-seed partition of a raw image.",
 )
 @click.option("--peer", "peers", multiple=True, metavar="ADDRESS", help="Where another node is, if mDNS can't tell.")
+@click.option(
+    "--overrides",
+    "overrides_path",
+    type=PATH,
+    help="YAML: what is different on this machine (disks, interface, peers).",
+)
 @click.option("--again", is_flag=True, help="Issue another seed for a slot that has one.")
 @folder_option
 @passphrase_option
@@ -94,6 +100,7 @@ def seed(
     output: Path,
     form: str,
     peers: tuple[str, ...],
+    overrides_path: Path | None,
     again: bool,
     folder: Path | None,
     passphrase_file: Path | None,
@@ -106,12 +113,15 @@ def seed(
     """
     from builder.site import seeds
     from builder.site.nodes import checked_address
+    from builder.site.overrides import load_overrides
     from builder.site.slots import find_slot, issue_seed
     from firstboot.seed import Overrides
 
     opened = _open(name, folder)
     number = find_slot(opened, slot).number
-    overrides = Overrides(peers=tuple(checked_address(peer) for peer in peers))
+    overrides = load_overrides(overrides_path, opened.plan) if overrides_path else Overrides()
+    given = tuple(checked_address(peer) for peer in peers)
+    overrides = overrides.model_copy(update={"peers": (*overrides.peers, *given)})
     if form == "image":
         seeds.seed_partition(output)
     elif output.exists():

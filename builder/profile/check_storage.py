@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from fnmatch import fnmatch
 
 from builder.profile.check_slots import repeated
-from builder.profile.compile import DEFAULT_MIN_SIZE, DISK_OVERHEAD, brick_class_of, needed_bytes, replica_of
+from builder.profile.compile import DEFAULT_MIN_SIZE, brick_class_of, needed_bytes, replica_of
 from builder.profile.model import Bricks, Profile, Rule, Volume
 from builder.profile.problems import Place, Problem, allowed_of
 from builder.profile.scalars import format_size
@@ -193,8 +193,8 @@ def _room(profile: Profile, index: int, bricks: Bricks) -> Iterator[Problem]:
         if size is not None and needed > size:
             yield Problem(
                 _place("bricks", index, "rule", key),
-                f"volumes on class {bricks.name} need {format_size(needed)} of a disk "
-                f"({format_size(DISK_OVERHEAD)} of it for LVM), but it takes {format_size(size)}",
+                f"volumes on class {bricks.name} need disks of {format_size(needed)} (with LVM's metadata), "
+                f"but this is {format_size(size)}",
                 "larger disks or smaller volumes",
             )
             return

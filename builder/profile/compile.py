@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from builder.profile.model import Bricks, Profile, Rule, Slot, Volume
 from firstboot import plan
+from firstboot.disks.lvm import metadata_bytes
 from firstboot.plan import GIB, Plan, VolumeType
 
 DEFAULT_MIN_SIZE = 8 * GIB
-DISK_OVERHEAD = GIB
-"""What a brick disk holds besides its bricks: LVM's labels, the thin pool's metadata and its spare."""
+LABEL_BYTES = 64 * 1024**2
+"""LVM's labels and the rounding to extents, generously."""
 
 
 def compile_plan(profile: Profile) -> Plan:
@@ -73,11 +74,19 @@ def replica_of(volume: Volume) -> int:
 
 
 def needed_bytes(profile: Profile, bricks: Bricks) -> int:
-    """What a disk of the class must hold for the volumes whose size is given; 0 when none is."""
+    """How large a disk of the class must be for the volumes whose size is given, in whole GiB; 0 when none is.
+
+    Besides the bricks a disk holds the thin_pool's metadata, and as much again as its spare (lvmthin(7)).
+    """
     sizes = [
         volume.size for volume in profile.volumes if volume.size and brick_class_of(profile, volume) == bricks.name
     ]
-    return sum(sizes) + DISK_OVERHEAD if sizes else 0
+    if not sizes:
+        return 0
+    size = sum(sizes)
+    while (left := size - 2 * metadata_bytes(size) - LABEL_BYTES) < sum(sizes):
+        size += sum(sizes) - left
+    return -(-size // GIB) * GIB
 
 
 def compile_rule(rule: Rule, *, default_min_bytes: int) -> plan.DiskRule:

@@ -10,10 +10,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builder.profile.compile import compile_plan
+from builder.profile.compile import compile_plan, needed_bytes
 from builder.profile.document import MAX_BYTES
 from builder.profile.load import load_profile, read_profile
 from builder.profile.problems import ProfileError
+from firstboot.disks.lvm import metadata_bytes
 from firstboot.errors import BadInputError
 from firstboot.plan import GIB, Mode, Plan, VolumeType
 
@@ -59,7 +60,16 @@ network:
 
 def test_a_brick_class_takes_no_disk_that_its_volumes_do_not_fit_on() -> None:
     plan = plan_of(SMALL.replace("[vmstore]\nd", "[{name: vmstore, size: 100GiB}]\nd"))
-    assert plan.bricks[0].rule.min_size_bytes == 101 * GIB
+    assert plan.bricks[0].rule.min_size_bytes == 102 * GIB
+
+
+@given(st.integers(GIB // 4, 2**45))
+def test_what_bricks_need_is_what_lvm_leaves(brick_bytes: int) -> None:
+    text = SMALL.replace("[vmstore]\nd", f"[{{name: vmstore, size: {brick_bytes}B}}]\nd")
+    profile = read_profile(text, HERE)
+    disk_bytes = needed_bytes(profile, profile.bricks[0])
+    assert disk_bytes - 2 * metadata_bytes(disk_bytes) >= brick_bytes
+    assert disk_bytes <= brick_bytes * 1.03 + GIB * 2
 
 
 def test_option_values_become_text() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from builder.lab.hypervisor import reachable
 from builder.lab.process import end_process, running_pid
+from builder.lab.state import labs_root
 from builder.lab.template import render
 from firstboot.files import write_atomic
 from firstboot.run import run
@@ -23,11 +24,17 @@ MAX_SOCKET_PATH = 107
 _OVERLAID = {
     "etc": "/etc/libvirt",
     "lib": "/var/lib/libvirt",
-    "cache": "/var/cache/libvirt",
     "log": "/var/log/libvirt",
     "run": "/run",
 }
 """Folders of the lab and what they hide; the whole of /run, since /run/libvirt need not be there."""
+
+_CACHE = "/var/cache/libvirt"
+
+
+def shared_cache() -> Path:
+    """What libvirt found out about QEMU, which takes seconds: shared by all labs and kept."""
+    return labs_root() / ".libvirt-cache"
 
 
 def private_uri(folder: Path) -> str:
@@ -54,7 +61,8 @@ def start_private(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "etc" / "qemu.conf", render("qemu.conf.j2"))
     write_atomic(folder / "etc" / "libvirtd.conf", render("libvirtd.conf.j2"))
-    launcher = [sys.executable, "-m", "builder.lab.daemon", str(folder)]
+    shared_cache().mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-m", "builder.lab.daemon", str(folder), str(shared_cache())]
     run(
         ["unshare", "--mount", "--propagation", "private", *launcher],
         timeout_s=60,
@@ -75,10 +83,11 @@ def _pid(folder: Path) -> int | None:
     return running_pid(folder / "run" / "libvirtd.pid", "libvirtd", folder)
 
 
-def _become_libvirtd(folder: Path) -> None:
+def _become_libvirtd(folder: Path, cache: Path) -> None:
+    Path(_CACHE).mkdir(parents=True, exist_ok=True)
+    run(["mount", "--bind", cache, _CACHE], timeout_s=10)
     for name, target in _OVERLAID.items():
-        if name != "run":
-            Path(target).mkdir(parents=True, exist_ok=True)
+        Path(target).mkdir(parents=True, exist_ok=True)
         run(["mount", "--bind", folder / name, target], timeout_s=10)
     argv = ["libvirtd", "--daemon", "--config", str(folder / "etc" / "libvirtd.conf")]
     argv += ["--pid-file", str(folder / "run" / "libvirtd.pid")]
@@ -86,4 +95,4 @@ def _become_libvirtd(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    _become_libvirtd(Path(sys.argv[1]))
+    _become_libvirtd(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 
-from builder.lab import addressing, bridge, daemon
+from builder.lab import addressing, bridge, daemon, machine
 from builder.lab.hypervisor import connected, reachable
 from builder.lab.machine import guest_name
+from builder.lab.process import end_process, running_pid
 from builder.lab.state import LabFolder, LabState, load
 from firstboot.errors import RefusedError
 
@@ -45,6 +46,10 @@ def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
     with connected(state.libvirt_uri) as guests:
         for node in state.nodes:
             guests.remove(guest_name(state.name, node.name))
+    for pid_file in folder.libvirt.glob("run/libvirt/qemu/*.pid"):
+        pid = running_pid(pid_file, machine.EMULATOR.name, folder.path)
+        if pid is not None:
+            end_process(pid)  # its daemon has lost it
     return [f"{len(state.nodes)} machines"]
 
 

@@ -69,8 +69,14 @@ class Hypervisor:
         if guest is None:
             return
         with self._told(f"power off {name}"):
-            if guest.isActive():
+            if not guest.isActive():
+                return
+            try:
                 guest.destroy()
+            except libvirt.libvirtError:
+                # A daemon that was just started may find only now that the machine had stopped.
+                if guest.isActive():
+                    raise
 
     def remove(self, name: str) -> None:
         """Power off and forget the guest, its UEFI variables too; an unknown one is fine."""

@@ -48,7 +48,8 @@ def labs_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     patch = pytest.MonkeyPatch()
     patch.setenv("TRIVET_LAB", str(root))
     yield root
-    left = [path.name for path in root.iterdir() if path.name != "kvm-probe.json"] if root.exists() else []
+    caches = {"kvm-probe.json", ".libvirt-cache"}
+    left = [path.name for path in root.iterdir() if path.name not in caches] if root.exists() else []
     patch.undo()
     assert not left, f"labs left something in {root}: {left}"
     shutil.rmtree(root, ignore_errors=True)

@@ -41,7 +41,7 @@ class Machine:
 
     folder: LabFolder
     state: LabState
-    console: SocketSpawn[bytes]
+    console: SocketSpawn[str]
 
 
 def power_on(firmware: Firmware, plan: Plan, image_folder: Path, undo: ExitStack) -> Machine:
@@ -61,7 +61,9 @@ def power_on(firmware: Firmware, plan: Plan, image_folder: Path, undo: ExitStack
     state = up.make_files(folder, state, view)
     with connected(state.libvirt_uri) as guests:
         assert up.power_on(folder, state, state.node(1), guests)
-    console = SocketSpawn(open_console(folder.node(1).console_socket), timeout=QUIET_LIMIT_S)
+    console = SocketSpawn(
+        open_console(folder.node(1).console_socket), timeout=QUIET_LIMIT_S, encoding="utf-8", codec_errors="replace"
+    )
     return Machine(folder, state, console)
 
 
@@ -75,13 +77,13 @@ def machines(plan: Plan, image_folder: Path) -> Iterator[dict[Firmware, Machine]
         }
 
 
-def see(console: SocketSpawn[bytes], wanted: set[str]) -> None:
+def see(console: SocketSpawn[str], wanted: set[str]) -> None:
     """Wait until the console has shown all of these, in any order, for as long as it goes on printing."""
     missing, end = set(wanted), time.monotonic() + BOOT_LIMIT_S
     shown = ""
     while missing:
         found = console.expect_exact([*sorted(missing), "\n", pexpect.TIMEOUT, pexpect.EOF])
-        shown = (shown + (console.before or b"").decode(errors="replace") + "\n")[-3000:]
+        shown = (shown + (console.before or "") + "\n")[-3000:]
         if found < len(missing):
             missing.discard(sorted(missing)[found])
         elif found > len(missing) or time.monotonic() > end:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
 
+from firstboot.errors import TrivetError
 from firstboot.seed import Id
 
 SERVICE = "_trivet._tcp.local."
@@ -63,7 +64,10 @@ def read_hint(site_id: str, text: dict[str, str | None], addresses: list[str]) -
 
 def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:
     """Listen until every slot was heard of, or the time is over."""
-    zeroconf = Zeroconf(ip_version=IPVersion.All)
+    try:
+        zeroconf = Zeroconf(ip_version=IPVersion.All)
+    except (OSError, RuntimeError) as error:
+        raise TrivetError(f"nodes can't be looked for by mDNS: {error}", hint="name them: --node ADDRESS") from error
     try:
         listener = _Listener(site_id, slots)
         ServiceBrowser(zeroconf, SERVICE, listener)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from firstboot.errors import BadInputError, RefusedError, TrivetError
+from firstboot.errors import BadInputError, Exit, RefusedError, TrivetError
 
 if TYPE_CHECKING:
     from builder.site.folder import Site
@@ -143,8 +143,12 @@ def seed(
     }
     try:
         writers[form](output, made)
-    except OSError as error:
-        raise TrivetError(f"{output} can't be written: {error.strerror}", hint="try again with --again") from error
+    except (OSError, TrivetError) as error:
+        failure = TrivetError(
+            f"{output} can't be written: {error}", hint="correct that, then add --again: the slot is recorded as used"
+        )
+        failure.exit_code = error.exit_code if isinstance(error, TrivetError) else Exit.FAILED
+        raise failure from error
     click.echo(f"{output}: seed of slot {number} ({made.plan.slot(number).name}) of site {opened.name}")
 
 

@@ -121,7 +121,6 @@ def create_site(path: Path, name: str, plan: Plan, *, passphrase: str | None = N
     """
     if path.exists() or path.is_symlink():
         raise RefusedError(f"{path} is there already", hint="choose another name, or remove it if nobody needs it")
-    path.parent.mkdir(parents=True, exist_ok=True)
     root = create_root(name)
     private, public = _new_ssh_key(f"trivet-admin@{name}")
     operator = root.issue_operator()
@@ -143,6 +142,7 @@ def create_site(path: Path, name: str, plan: Plan, *, passphrase: str | None = N
         "known_hosts": "",
         "lock": "",
     }
+    path.parent.mkdir(parents=True, exist_ok=True)
     making = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
         for file, text in content.items():

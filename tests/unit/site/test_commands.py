@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 from builder.__main__ import run
-from builder.site import nodes
+from builder.site import nodes, seeds
 from builder.site.folder import Site, open_site
 from builder.site.inventory import ansible_inventory
 from builder.site.nodes import NodeKeys, NodeReport
 from builder.site.reports import SiteList, SiteStatus, SlotList, site_status
 from firstboot.cluster.trust import SlotRole, verify_seed
-from firstboot.errors import Exit, TrivetError
-from firstboot.seed import decode
+from firstboot.errors import Exit, MissingError, TrivetError
+from firstboot.seed import Seed, decode
 from firstboot.status import NodeStatus, PhaseState
 
 ROOT = Path(__file__).parents[3]
@@ -83,6 +83,19 @@ def test_a_refused_seed_uses_no_slot(
     assert run(["site", "seed", *arguments]) == Exit.BAD_INPUT
     assert message in capsys.readouterr().err
     assert open_site(rack1.path).record.issues == ()
+
+
+def test_a_seed_that_can_not_be_written_says_how_to_go_on(
+    rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def missing(path: Path, seed: Seed) -> None:
+        raise MissingError("program mkfs.fat is not installed")
+
+    monkeypatch.setattr(seeds, "write_seed_disk", missing)
+    assert run(["site", "seed", "rack1", "1", "-o", "x.img"]) == Exit.MISSING
+    said = capsys.readouterr().err
+    assert "x.img can't be written: program mkfs.fat is not installed" in said
+    assert "add --again" in said
 
 
 def test_passphrase_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_names_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="can't be a site's name"):
-        create_site(tmp_path / "x", "Rack 1", small_plan())
+        create_site(tmp_path / "far" / "x", "Rack 1", small_plan())
     assert list(tmp_path.iterdir()) == []
 
 

@@ -76,12 +76,13 @@ class Cache:
         )
 
     def store(self, kind: str, key: str, made: Path) -> Path:
-        """Take in the finished folder `made` (from `work`) as a layer, replacing a damaged one of the same key."""
+        """Take in the finished folder `made` (from `work`) as a layer, replacing a damaged one of the same key.
+
+        Data is not forced to the disk: what a power cut damages does not match its hash.
+        """
         files = {
             path.name: StoredFile(size_bytes=path.stat().st_size, digest=digest(path)) for path in made.iterdir()
         }
-        for name in files:
-            _sync(made / name)
         entry = Entry(kind=kind, key=key, files=files)
         write_atomic(made / ENTRY, entry.model_dump_json(indent=1) + "\n")
         folder = self._folder(kind, key)
@@ -191,11 +192,3 @@ def _abandoned(lock: Path) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

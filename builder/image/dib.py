@@ -24,6 +24,8 @@ KEPT_VARIABLES = {"HOME", "TMPDIR", "no_proxy"}
 
 HOOK = re.compile(r"dib-run-parts Running \S*/(?P<stage>[a-z-]+)\.d/(?P<hook>\S+)")
 TIME_LIMIT_S = 3600
+TMPFS_BYTES = 6 * 1024**3
+"""With so much free memory the tree is made in it: up to 1.5 GiB of small files."""
 
 
 @dataclass(frozen=True)
@@ -84,9 +86,9 @@ def with_dependencies(elements: tuple[Element, ...]) -> tuple[Element, ...]:
 
 
 def make_tree(
-    order: TreeOrder, target: Path, *, work: Path, cache: Path, log_file: Path, on_step: Callable[[str], None]
+    order: TreeOrder, target: Path | None, *, work: Path, cache: Path, log_file: Path, on_step: Callable[[str], None]
 ) -> None:
-    """Run disk-image-create; the tar file `target` holds the tree.
+    """Run disk-image-create; the tar file `target` holds the tree, unless an element has taken it elsewhere.
 
     It runs in mount and process namespaces of its own that die with this process, so that however it ends no mount
     is left behind. `on_step` hears of each hook.
@@ -111,7 +113,7 @@ def make_tree(
                 *(f"--unset={name}" for name in unwanted if name not in _settings(order, folders, work, cache)),
                 "setpriv", "--pdeathsig", "KILL",
                 "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
-                program, "-n", "-t", "tar", "-o", target.with_suffix(""),
+                program, "-n", "-t", "tar" if target else "", "-o", (target or work / "tree.tar").with_suffix(""),
                 *(element.name for element in order.elements),
             ],
             timeout_s=TIME_LIMIT_S,
@@ -132,7 +134,7 @@ def _settings(order: TreeOrder, folders: Mapping[str, None], work: Path, cache: 
         "HOME": os.environ.get("HOME", "/root"),
         "ELEMENTS_PATH": ":".join([*folders, str(ELEMENTS)]),
         "TMP_DIR": str(work),
-        "DIB_NO_TMPFS": "1",
+        "DIB_NO_TMPFS": "0" if _memory_bytes() >= TMPFS_BYTES else "1",
         "DIB_IMAGE_CACHE": str(cache),
         "DIB_LOCKFILES": str(cache / "locks"),
         # Any size: without one the whole tree is measured, for a disk that is never made.
@@ -141,3 +143,9 @@ def _settings(order: TreeOrder, folders: Mapping[str, None], work: Path, cache: 
         "DIB_PYTHON_EXEC": sys.executable,
         **order.settings,
     }
+
+
+def _memory_bytes() -> int:
+    """Memory that can be had without swapping (proc(5), MemAvailable)."""
+    match = re.search(r"^MemAvailable:\s+(\d+) kB$", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    return int(match[1]) * 1024 if match else 0

@@ -15,14 +15,20 @@ from builder.image import disk
 from builder.image.cache import Cache
 from builder.image.dib import Element, TreeOrder, find_element, make_tree
 from builder.image.host import AGENT_BYTES, PACKAGES_BYTES, Need, check_space
-from builder.image.layout import layout
+from builder.image.layout import MIB, Layout, layout
 from builder.image.progress import Progress
 from builder.image.recipe import AGENT_ELEMENTS, FIRSTBOOT, Recipe
-from firstboot.run import follow, run
+from firstboot.errors import BadInputError
+from firstboot.run import run
 
 TREE = "tree.tar.zst"
 PACKAGES = "packages.txt"
 STAMP = "build.json"
+LOADERS = ("boot.img", "core.img", "shimx64.efi", "grubx64.efi")
+ROOT_ROOM = 1.15
+"""A file system takes this much more than the same tree as a tar file."""
+CONTENT = "content-bytes"
+"""How large the root tree is, as a tar file."""
 DISK = "disk"
 """Name of the image's files in its layer, before the suffix of the format."""
 
@@ -81,9 +87,7 @@ def image_layer(recipe: Recipe, shop: Workshop) -> Path:
             stamp = {"version": shop.version, "epoch": epoch, "key": recipe.content_key}
             (made / STAMP).write_text(json.dumps(stamp, indent=1) + "\n")
             (made / PACKAGES).write_bytes((below / PACKAGES).read_bytes())
-            with shop.progress.step("agent: add to the root tree") as on_step:
-                _make_agent(recipe, shop, below / TREE, made / STAMP, work, on_step)
-            _make_disk(recipe, shop, work, made, epoch)
+            _make_disk(recipe, shop, below, made, work, epoch)
             return shop.cache.store(kind, key, made)
 
 
@@ -115,49 +119,36 @@ def _packages_element(packages: tuple[str, ...], work: Path) -> Element:
     return Element(folder.name, folder)
 
 
-def _make_agent(
-    recipe: Recipe, shop: Workshop, below: Path, stamp: Path, work: Path, on_step: Callable[[str], None]
-) -> None:
-    tar = work / "tree.tar"
-    make_tree(
-        TreeOrder(
-            tuple(find_element(name) for name in AGENT_ELEMENTS),
-            recipe.image.release,
-            {
-                "DIB_TARBALL_PATH": str(below),
-                "DIB_TRIVET_FIRSTBOOT": str(FIRSTBOOT),
-                "DIB_TRIVET_STAMP": str(stamp),
-            },
-        ),
-        tar,
-        work=work,
-        cache=shop.cache.root / "dib",
-        log_file=shop.log_file,
-        on_step=on_step,
-    )
-    tree = work / "tree"
-    tree.mkdir()
-    follow(
-        [
-            "tar", "--extract", "--directory", tree, "--numeric-owner", "--xattrs", "--xattrs-include=*",
-            "--exclude=./dev/*", "--file", tar,
-        ],
-        timeout_s=1800,
-        log_file=shop.log_file,
-    )  # fmt: skip
-    tar.unlink()
-    for name in ("dev", "proc", "sys", "run", "tmp", "mnt"):
-        (tree / name).mkdir(exist_ok=True)
-
-
-def _make_disk(recipe: Recipe, shop: Workshop, work: Path, made: Path, epoch: int) -> None:
+def _make_disk(recipe: Recipe, shop: Workshop, below: Path, made: Path, work: Path, epoch: int) -> None:
     plan = layout(recipe.image.root_size_bytes, recipe.content_key)
-    root_fs = work / "root.ext4"
+    _check_root_size(plan, int((below / CONTENT).read_text()))
     raw = work / "disk.raw"
-    with shop.progress.step("root file system"):
-        disk.make_root_fs(work / "tree", root_fs, plan, epoch)
     with shop.progress.step("disk: partitions and boot loaders"):
-        disk.assemble(work / "tree", root_fs, raw, plan, shop.version)
+        disk.assemble(raw, below, plan, shop.version)
+    with shop.progress.step("disk: root file system with the agent") as on_step:
+        make_tree(
+            TreeOrder(
+                tuple(find_element(name) for name in AGENT_ELEMENTS),
+                recipe.image.release,
+                {
+                    "DIB_TARBALL_PATH": str(below / TREE),
+                    "DIB_TRIVET_FIRSTBOOT": str(FIRSTBOOT),
+                    "DIB_TRIVET_STAMP": str(made / STAMP),
+                    "DIB_TRIVET_EXT4_FILE": str(raw),
+                    "DIB_TRIVET_EXT4_OFFSET": str(plan.root.start_bytes),
+                    "DIB_TRIVET_EXT4_KIB": str(plan.root.size_bytes // 1024),
+                    "DIB_TRIVET_EXT4_LABEL": plan.root.name,
+                    "DIB_TRIVET_EXT4_UUID": plan.root_fs_uuid,
+                    "DIB_TRIVET_EXT4_HASH_SEED": plan.root_hash_seed,
+                    "SOURCE_DATE_EPOCH": str(epoch),
+                },
+            ),
+            None,
+            work=work,
+            cache=shop.cache.root / "dib",
+            log_file=shop.log_file,
+            on_step=on_step,
+        )
     if "qcow2" in recipe.image.formats:
         with shop.progress.step("disk: qcow2"):
             run(
@@ -169,3 +160,12 @@ def _make_disk(recipe: Recipe, shop: Workshop, work: Path, made: Path, epoch: in
             )  # fmt: skip
     if "raw" in recipe.image.formats:
         raw.rename(made / f"{DISK}.raw")
+
+
+def _check_root_size(plan: Layout, content_bytes: int) -> None:
+    needed = int(content_bytes * ROOT_ROOM)
+    if needed > plan.root.size_bytes:
+        raise BadInputError(
+            f"the root tree has {content_bytes // MIB} MiB, and image.root_size is {plan.root.size_bytes // MIB} MiB",
+            hint=f"set image.root_size to at least {-(-needed // MIB)} MiB",
+        )

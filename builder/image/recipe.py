@@ -12,7 +12,7 @@ from builder.image.dib import Element, dib_version, find_element, with_dependenc
 from builder.image.mirror import Mirrors
 from firstboot.plan import ImagePlan, Mode, Plan
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the way in which layers are made changes in a way that no input shows."""
 
 FIRSTBOOT = Path(firstboot.__file__).resolve().parent
@@ -35,7 +35,7 @@ SHARED_ELEMENTS = (
 )
 GLUSTER_ELEMENTS = ("trivet-storage", "trivet-gluster")
 VIRT_ELEMENTS = ("trivet-virt",)
-AGENT_ELEMENTS = ("trivet-tarball", "trivet-tree", "trivet-agent")
+AGENT_ELEMENTS = ("trivet-tarball", "trivet-tree", "trivet-agent", "trivet-ext4")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,7 @@ BLOCK_LIST_OFFSET = 0x1F4
 SECOND_SECTOR_SEGMENT = 0x820
 NOP = 0x90
 
-KERNEL_ARGUMENTS = (
-    "ro quiet console=tty1 console=ttyS0,115200 systemd.gpt_auto=0 apparmor=1 security=apparmor fsck.mode=skip"
-)
+KERNEL_ARGUMENTS = "ro quiet console=tty1 console=ttyS0,115200 systemd.gpt_auto=0"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ def dib_version() -> str:
 
 
 def find_element(name_or_path: str, base: Path | None = None) -> Element:
-    """An element by name (ours, diskimage-builder's) or by the path of its folder, from `base` on.
+    """An element by name (ours, of $ELEMENTS_PATH, diskimage-builder's) or by its folder's path, from `base` on.
 
     Raises BadInputError when there is none.
     """
@@ -61,19 +61,23 @@ def find_element(name_or_path: str, base: Path | None = None) -> Element:
         if not folder.is_dir():
             raise BadInputError(f"element {name_or_path}: there is no folder {folder}")
         return Element(folder.name, folder)
-    for parent in (ELEMENTS, STOCK_ELEMENTS):
+    for parent in (ELEMENTS, *_callers_elements(), STOCK_ELEMENTS):
         if (parent / name_or_path).is_dir():
             return Element(name_or_path, parent / name_or_path)
     raise BadInputError(
         f"element {name_or_path} is not known",
-        hint="name one of Trivet's or of diskimage-builder's elements, or give its folder's path",
+        hint="name one of Trivet's or of diskimage-builder's elements, or put its parent folder in ELEMENTS_PATH",
     )
+
+
+def _callers_elements() -> list[Path]:
+    return [Path(part).absolute() for part in os.environ.get("ELEMENTS_PATH", "").split(":") if part]
 
 
 def with_dependencies(elements: tuple[Element, ...]) -> tuple[Element, ...]:
     """The elements and all that they depend on, by name; for keys, which every hook that runs has to be in."""
     found: dict[str, Element] = {element.name: element for element in elements}
-    parents = [ELEMENTS, STOCK_ELEMENTS, *{element.folder.parent for element in elements}]
+    parents = [ELEMENTS, *_callers_elements(), STOCK_ELEMENTS, *{element.folder.parent for element in elements}]
     waiting = list(elements)
     while waiting:
         listed = waiting.pop().folder / "element-deps"
@@ -102,7 +106,9 @@ def make_tree(
         if match:
             on_step(f"{match['stage']}: {match['hook']}")
 
-    folders = dict.fromkeys(str(element.folder.parent) for element in order.elements)
+    folders = dict.fromkeys(str(folder) for folder in (ELEMENTS, *_callers_elements()))
+    folders.update(dict.fromkeys(str(element.folder.parent) for element in order.elements))
+    # diskimage-builder adds its own at the end.
     folders.pop(str(STOCK_ELEMENTS), None)
     unwanted = [name for name in os.environ if name not in KEPT_VARIABLES]
     before = os.umask(0o022)
@@ -132,7 +138,7 @@ def _settings(order: TreeOrder, folders: Mapping[str, None], work: Path, cache: 
         "LC_ALL": "C",
         "USER": "root",
         "HOME": os.environ.get("HOME", "/root"),
-        "ELEMENTS_PATH": ":".join([*folders, str(ELEMENTS)]),
+        "ELEMENTS_PATH": ":".join(folders),
         "TMP_DIR": str(work),
         "DIB_NO_TMPFS": "0" if _memory_bytes() >= TMPFS_BYTES else "1",
         "DIB_IMAGE_CACHE": str(cache),

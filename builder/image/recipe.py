@@ -29,6 +29,7 @@ SHARED_ELEMENTS = (
     "trivet-ssh",
     "trivet-time",
     "trivet-console",
+    "trivet-quiet",
     "trivet-agent-runtime",
     "trivet-generic",
     "trivet-manifest",

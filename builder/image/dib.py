@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from firstboot.errors import BadInputError, MissingError
-from firstboot.run import follow
+from firstboot.errors import BadInputError, MissingError, TrivetError
+from firstboot.run import CommandError, follow
 
 ELEMENTS = Path(__file__).resolve().parents[2] / "elements"
 STOCK = find_spec("diskimage_builder")
@@ -21,6 +22,11 @@ STOCK_ELEMENTS = Path((STOCK.origin if STOCK else None) or "diskimage_builder/mi
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 KEPT_VARIABLES = {"HOME", "TMPDIR", "no_proxy"}
 """Of the caller's environment; everything else could change what is built."""
+
+STAMP = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ \| (?:> )?")
+NOISE = re.compile(r"\| (?:Unmount |INFO diskimage_builder|dib-run-parts [^RS]|dib-run-parts$|\+)")
+"""What diskimage-builder says while it cleans up after a failure."""
+TAIL_LINES = 15
 
 HOOK = re.compile(r"dib-run-parts Running \S*/(?P<stage>[a-z-]+)\.d/(?P<hook>\S+)")
 TIME_LIMIT_S = 3600
@@ -101,10 +107,17 @@ def make_tree(
     if not program.is_file():
         raise MissingError("diskimage-builder is not installed beside this Python", hint="run make setup")
 
+    at = "its beginning"
+    lines: deque[str] = deque(maxlen=TAIL_LINES)
+
     def on_line(line: str) -> None:
+        nonlocal at
         match = HOOK.search(line)
         if match:
-            on_step(f"{match['stage']}: {match['hook']}")
+            at = f"{match['stage']}.d/{match['hook']}"
+            on_step(at)
+        if not NOISE.search(line):
+            lines.append(STAMP.sub("", line))
 
     folders = dict.fromkeys(str(folder) for folder in (ELEMENTS, *_callers_elements()))
     folders.update(dict.fromkeys(str(element.folder.parent) for element in order.elements))
@@ -128,6 +141,9 @@ def make_tree(
             env=_settings(order, folders, work, cache),
             cwd=work,
         )  # fmt: skip
+    except CommandError as error:
+        tail = "".join(f"\n    {line}" for line in lines)
+        raise TrivetError(f"diskimage-builder failed at {at}{tail}", hint=f"the whole log is {log_file}") from error
     finally:
         os.umask(before)
 

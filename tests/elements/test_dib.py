@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from builder.image.dib import Element, TreeOrder, find_element, make_tree
-from firstboot.run import CommandError
+from firstboot.errors import TrivetError
 
 LIMIT_S = 300
 
@@ -67,7 +67,7 @@ def test_a_failed_hook_is_shown_with_its_last_words(tmp_path: Path) -> None:
     broken = element(tmp_path, "echo the mirror is on fire >&2; exit 7")
     work = tmp_path / "work"
     work.mkdir()
-    with pytest.raises(CommandError) as caught:
+    with pytest.raises(TrivetError) as caught:
         make_tree(
             TreeOrder((broken, find_element("trivet-tree")), "trixie"),
             work / "tree.tar",
@@ -76,6 +76,7 @@ def test_a_failed_hook_is_shown_with_its_last_words(tmp_path: Path) -> None:
             log_file=work / "log",
             on_step=lambda step: None,
         )
+    assert "root.d/10-test-system" in caught.value.message
     assert "the mirror is on fire" in caught.value.message
     assert str(work / "log") in caught.value.hint
     assert "the mirror is on fire" in (work / "log").read_text()

@@ -157,7 +157,12 @@ def test_units(image: Image) -> None:
     wanted = image.names("/etc/systemd/system/multi-user.target.wants")
     assert {"trivet-firstboot.service", "ssh.service", "chrony.service", "libvirtd.service"} <= set(wanted)
     assert "glusterd.service" not in wanted
-    for unit in ("chrony-wait.service", "systemd-networkd-wait-online.service", "apt-daily.timer", "e2scrub_all.timer"):
+    for unit in (
+        "chrony-wait.service",
+        "systemd-networkd-wait-online.service",
+        "apt-daily.timer",
+        "e2scrub_all.timer",
+    ):
         assert image.link(f"/etc/systemd/system/{unit}") == "/dev/null"
 
 

@@ -99,6 +99,7 @@ def build_image(
     folder: Path,
     *,
     mirror: str | None = None,
+    security_mirror: str | None = None,
     base: Path | None = None,
     refresh: bool = False,
     cache_folder: Path | None = None,
@@ -112,7 +113,7 @@ def build_image(
     started = time.monotonic()
     progress = progress or Progress()
     release = version("trivet")
-    wanted = recipe(plan, host_mirrors(mirror), release, base=base)
+    wanted = recipe(plan, host_mirrors(mirror, security_mirror), release, base=base)
     present = None if refresh else _present(folder, plan, wanted)
     if present is not None:
         return BuildResult(folder, present, False, tuple(progress.steps), time.monotonic() - started)

@@ -38,27 +38,34 @@ class Source:
     components: tuple[str, ...]
 
 
-def host_mirrors(asked: str | None = None) -> Mirrors:
-    """The mirrors to build from; `asked` (--mirror) takes the archive's place and its security archive beside it.
+def host_mirrors(archive: str | None = None, security: str | None = None) -> Mirrors:
+    """The mirrors to build from: what was asked for, else those of the host's apt.
 
-    Raises BadInputError when the host's configuration names no Debian archive.
+    Raises BadInputError when nothing names a Debian archive.
     """
-    proxy = apt_proxy()
-    if asked is not None:
-        return Mirrors(archive=checked_uri(asked), security="", proxy=proxy)
     found = choose(read_sources(APT))
-    return Mirrors(found.archive, found.security, proxy)
+    mirrors = Mirrors(
+        archive=found.archive if archive is None else checked_uri(archive),
+        security=found.security if security is None else checked_uri(security),
+        proxy=apt_proxy(),
+    )
+    if not mirrors.archive:
+        raise BadInputError(
+            "apt's configuration on this host names no Debian archive",
+            hint="give one: trivet build PROFILE --mirror http://HOST/debian",
+        )
+    return mirrors
 
 
 def checked_uri(text: str) -> str:
     """The address of a mirror without its trailing slash; raises BadInputError for what apt can't fetch from."""
     if not re.fullmatch(r"(https?|file|copy)://?[^\s'\"$`;|&<>]+", text):
-        raise BadInputError(f"--mirror {text} is not an address", hint="give one like http://HOST/debian")
+        raise BadInputError(f"mirror {text} is not an address", hint="give one like http://HOST/debian")
     return text.rstrip("/")
 
 
 def choose(sources: Iterable[Source]) -> Mirrors:
-    """The Debian archive and its security archive among apt's sources: the first of each kind."""
+    """The Debian archive and its security archive among apt's sources: the first of each kind, empty if none."""
     archive = security = ""
     for source in sources:
         match = DEBIAN_SUITE.match(source.suite)
@@ -68,11 +75,6 @@ def choose(sources: Iterable[Source]) -> Mirrors:
             security = security or source.uri
         else:
             archive = archive or source.uri
-    if not archive:
-        raise BadInputError(
-            "apt's configuration on this host names no Debian archive",
-            hint="give one: trivet build PROFILE --mirror http://HOST/debian",
-        )
     return Mirrors(archive, security)
 
 

@@ -34,14 +34,19 @@ class Answers:
         *,
         view: Callable[[], View],
         status: Callable[[], NodeStatus],
+        met: Callable[[int, str], None],
         ssh_folder: Path = paths.SSH_HOST_KEYS,
     ) -> None:
         self._ballot = ballot
         self._view = view
         self._status = status
+        self._met = met
         self._ssh_folder = ssh_folder
 
     def __call__(self, request: Request) -> Answer:
+        """Answer; who holds a slot's certificate has just proved where it can be reached, which `met` is told."""
+        if isinstance(request.role, SlotRole):
+            self._met(request.role.slot, request.address)
         match request.method, request.path:
             case "GET", "/v1/view":
                 return Answer(200, self._view().model_dump(mode="json"))

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 FORMING_S = 2.0
 KEEPING_S = 10.0
 MIN_PAUSE_S = 0.5
+CALLERS = 2
 WORKERS = 8
 TRIES_PER_SLOT = 6
 
@@ -98,6 +99,7 @@ class Exchange:
         self._updated = updated
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._callers: dict[int, tuple[Endpoint, ...]] = {}
         self.pause_s = FORMING_S
         """Between rounds; the phase found raises it once everything is formed."""
 
@@ -110,6 +112,14 @@ class Exchange:
         others = [slot for slot in self._slots if slot != self.roster.own_slot]
         if not all(slot in contacts and contacts[slot].reachable for slot in others):
             self._wake.set()
+
+    def met(self, slot: int, address: str) -> None:
+        """The holder of that slot's certificate visited from this address: the best of hints."""
+        if slot in self._slots:
+            caller = Endpoint(address, self._port)
+            known = tuple(other for other in self._callers.get(slot, ()) if other != caller)
+            self._callers[slot] = (caller, *known)[:CALLERS]
+            self.wake()
 
     def close(self) -> None:
         self._stop.set()
@@ -146,4 +156,5 @@ class Exchange:
             return error
 
     def _hinted(self, slot: int) -> list[Endpoint]:
-        return [Endpoint(address, hint.port) for hint in self._hints.of_slot(slot) for address in hint.addresses]
+        hints = self._hints.of_slot(slot)
+        return [*self._callers.get(slot, ()), *(Endpoint(a, hint.port) for hint in hints for a in hint.addresses)]

@@ -160,7 +160,20 @@ class Membership:
                 f"this machine voted for another node to hold its own slot {seed.slot.number}",
                 hint="the state partition was copied from elsewhere: wipe it to give this machine a new identity",
             )
-        answers = Answers(ballot, view=lambda: self._view(context), status=self._status)
+        hints = Hints(slots, self._clock)
+        exchange = Exchange(
+            Roster(own_slot=seed.slot.number, own_id=key.node_id),
+            slots=sorted(slots),
+            hints=hints,
+            peers=[endpoint(peer, self._port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
+            port=self._port,
+            context=client_context(seed),
+            site_id=seed.site.id,
+            claimant=Claimant(seed.slot.number, key.node_id, key.sign_claim(seed)),
+            claims=lambda: ballot.claims,
+            updated=lambda roster: self._update(context, roster),
+        )
+        answers = Answers(ballot, view=lambda: self._view(context), status=self._status, met=exchange.met)
         try:
             server = AdmissionServer(server_context(seed), site_id=seed.site.id, port=self._port, answer=answers)
         except OSError as error:
@@ -168,19 +181,6 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        hints = Hints(slots, self._clock)
-        exchange = Exchange(
-            Roster(own_slot=seed.slot.number, own_id=key.node_id),
-            slots=sorted(slots),
-            hints=hints,
-            peers=[endpoint(peer, server.port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
-            port=server.port,
-            context=client_context(seed),
-            site_id=seed.site.id,
-            claimant=Claimant(seed.slot.number, key.node_id, key.sign_claim(seed)),
-            claims=lambda: ballot.claims,
-            updated=lambda roster: self._update(context, roster),
-        )
         running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange)
         self._running = running
         server.serve()

@@ -37,6 +37,8 @@ class Request:
     path: str
     body: object
     """The JSON body, decoded but not yet typed; None without one."""
+    address: str = ""
+    """Where it came from; IPv6 link-local with its %scope."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,8 @@ class Handler(BaseHTTPRequestHandler):
     def _serve(self, body: object) -> None:
         self.served += 1
         try:
-            answer = self.admission.answer(Request(self.role, self.command, self.path, body))
+            request = Request(self.role, self.command, self.path, body, _host(self.client_address))
+            answer = self.admission.answer(request)
         except BadInputError as error:
             answer = Answer(400, {"error": error.message})
         except Exception:
@@ -178,4 +181,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _host(address: object) -> str:
-    return str(address[0]) if isinstance(address, tuple) and address else "?"
+    if not isinstance(address, tuple) or not address:
+        return "?"
+    host = str(address[0]).removeprefix("::ffff:")
+    scoped = len(address) == 4 and address[3] and "%" not in host
+    return f"{host}%{address[3]}" if scoped else host

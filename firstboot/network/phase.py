@@ -48,14 +48,13 @@ def missing(wanted: Wanted, links: tuple[Link, ...]) -> TrivetError | None:
     """What the network lacks, named; None when the management address is there. Pure."""
     by_name = {link.name: link for link in links}
     uplink, management = by_name.get(wanted.uplink), by_name.get(wanted.management)
+    if uplink is not None and not uplink.carrier:
+        cable = f"{wanted.uplink} ({uplink.mac})"
+        return TrivetError(f"{cable} has no carrier", hint="plug the cable in, or name another interface")
     if management is None:
         return TrivetError(f"bridge {wanted.management} on {wanted.uplink} is not there yet")
     if management_address(wanted, links) is not None:
         return None
-    if uplink is not None and not uplink.carrier:
-        return TrivetError(
-            f"{wanted.uplink} ({uplink.mac}) has no carrier", hint="plug the cable in, or name another"
-        )
     if wanted.address is not None:
         return TrivetError(f"{wanted.management} does not have its address {wanted.address} yet")
     return TrivetError(

@@ -40,13 +40,20 @@ class Served:
         self.ballot.claim(1, self.key.node_id)
         (folder / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA root@node1\n")
         (folder / "ssh_host_ed25519_key").write_text("secret\n")
+        self.met: set[tuple[int, str]] = set()
         status = NodeStatus(phase="admit", state=PhaseState.WAITING, reason="test", since=utc_now())
         self.server = AdmissionServer(
             server_context(SEEDS[0]),
             site_id=ROOT.site_id,
             port=0,
             host="127.0.0.1",
-            answer=Answers(self.ballot, view=self.view, status=lambda: status, ssh_folder=folder),
+            answer=Answers(
+                self.ballot,
+                view=self.view,
+                status=lambda: status,
+                met=lambda slot, address: self.met.add((slot, address)),
+                ssh_folder=folder,
+            ),
         )
         self.server.serve(poll_s=0.02)
         self.endpoint = Endpoint("127.0.0.1", self.server.port)
@@ -111,6 +118,7 @@ def test_a_member_claims_and_sees_its_claim(served: Served, tmp_path: Path) -> N
     made = visit(served.endpoint, client_context(SEEDS[1]), site_id=ROOT.site_id, claimant=claimant(SEEDS[1], key))
     assert (made.slot, made.incumbent) == (1, None)
     assert made.view.claims == {1: served.key.node_id, 2: key.node_id}
+    assert served.met == {(2, "127.0.0.1")}
     assert Ballot(tmp_path / "claims.json", site_id=ROOT.site_id, slots=frozenset({1, 2, 3})).claims[2] == key.node_id
 
 
@@ -178,6 +186,7 @@ def test_the_operator_reads_but_does_not_claim(served: Served, tmp_path: Path) -
         code, _ = ask(connection, "POST", "/v1/claim", csr_body(SEEDS[1], served.key))
         assert code == 403
     assert served.ballot.claims == {1: served.key.node_id}
+    assert served.met == set()
 
 
 def test_one_slots_certificate_does_not_claim_another_slot(served: Served, tmp_path: Path) -> None:

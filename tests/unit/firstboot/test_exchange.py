@@ -43,7 +43,9 @@ class Node:
             site_id=seed.site.id,
             port=0,
             host="127.0.0.1",
-            answer=Answers(self.ballot, view=self.view, status=lambda: status, ssh_folder=folder),
+            answer=Answers(
+                self.ballot, view=self.view, status=lambda: status, met=lambda *_: None, ssh_folder=folder
+            ),
         )
         self.server.serve(poll_s=0.02)
         self.exchange: Exchange | None = None
@@ -205,3 +207,15 @@ def test_peers_of_the_seed_are_found_without_hints(three: list[Node]) -> None:
     exchange._peers = tuple(Endpoint("127.0.0.1", node.server.port) for node in three[1:])
     exchange.round()
     assert set(exchange.roster.contacts) == {2, 3}
+
+
+def test_who_visited_is_visited_back(three: list[Node]) -> None:
+    first, second, _ = three
+    first.meet([])
+    exchange = first.exchange
+    assert exchange is not None
+    exchange._port = second.server.port
+    exchange.met(2, "127.0.0.1")
+    exchange.met(99, "127.0.0.1")
+    exchange.round()
+    assert set(exchange.roster.contacts) == {2}

@@ -121,7 +121,7 @@ STATIC = NetworkPlan(method="static")
 def test_what_is_missing_is_named() -> None:
     assert lack(BRIDGE, CARD) == "bridge br0 on ens3 is not there yet"
     assert "no DHCP server answered on ens3" in lack(NetworkPlan(), CARD)
-    assert "has no carrier" in lack(NetworkPlan(), nic(2, "ens3", up=False))
+    assert "has no carrier" in lack(NetworkPlan(), nic(2, "ens3", "192.0.2.77/24", up=False))
     assert lack(STATIC, nic(2, "ens3", "198.51.100.1/24")) == "ens3 does not have its address 192.0.2.1/24 yet"
     assert lack(STATIC, nic(2, "ens3", "192.0.2.1/24")) == ""
     assert lack(NetworkPlan(), nic(2, "ens3", "192.0.2.77/24", "fe80::1/64")) == ""

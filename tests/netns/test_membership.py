@@ -1,0 +1,104 @@
+"""Faults of discovery and admission between real agents: copies, moves, cuts, networks without multicast."""
+
+from __future__ import annotations
+
+from tests.netns.agents import Agent, is_formed, says, wait_until
+from tests.netns.namespaces import Lab, Node
+from tests.unit.firstboot.sites import issue, site
+
+
+def start(machines: Lab, name: str, seed: object) -> Agent:
+    agent = Agent(machines.add_node(name), seed)  # type: ignore[arg-type]
+    agent.start()
+    return agent
+
+
+def hosts(node: Node) -> str:
+    return node.read("/etc/hosts") or ""
+
+
+def founder(agent: Agent) -> int | None:
+    return agent.journal.founder_slot
+
+
+def test_two_machines_with_one_seed(machines: Lab) -> None:
+    _, seeds = site(2)
+    agents = [start(machines, f"machine{n}", seed) for n, seed in enumerate(seeds, 1)]
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    copy = start(machines, "machine3", seeds[1])
+    wait_until(
+        "the copy waits", [copy], lambda: says(copy, "waiting", "node1 says that slot 2 (node2) is held by node")
+    )
+    first, second = agents
+    wait_until(
+        "the incumbent names it",
+        [second],
+        lambda: bool(second.status and any("second machine" in problem for problem in second.status.problems)),
+    )
+    assert copy.journal.founder_slot is None
+    assert f"{second.node.address}\tnode2.demo" in hosts(first.node)
+    assert copy.node.address not in hosts(first.node)
+
+
+def test_a_member_whose_address_changes_is_followed(machines: Lab) -> None:
+    _, seeds = site(2)
+    agents = [start(machines, f"machine{n}", seed) for n, seed in enumerate(seeds, 1)]
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    first, second = agents
+    moved = second.node.address.rpartition(".")[0] + ".77"
+    second.node.run("ip", "address", "flush", "dev", "eth0", "scope", "global")
+    second.node.run("ip", "address", "add", f"{moved}/24", "brd", "+", "dev", "eth0")
+    for agent in agents:
+        wait_until("its new name is known", [agent], lambda a=agent: f"{moved}\tnode2.demo" in hosts(a.node))  # type: ignore[misc]
+    assert second.node.address not in hosts(first.node)
+    wait_until("no problem left", agents, lambda: all(is_formed(agent) for agent in agents))
+
+
+def test_a_network_without_multicast(machines: Lab) -> None:
+    root, _ = site(2)
+    agents = []
+    for number in (1, 2):
+        node = machines.add_node(f"machine{number}")
+        port = f"port{node.number}"
+        machines.switch.ip("link", "set", port, "type", "bridge_slave", "mcast_flood", "off", "bcast_flood", "on")
+        agents.append(Agent(node, issue(root, number, 2)))
+    for agent in agents:
+        agent.start()
+    first, second = agents
+    wait_until(
+        "the first misses the second", [first], lambda: says(first, "waiting", "slot 2 (node2) has not appeared")
+    )
+    first.stop()
+    first.node.run("rm", "-r", "/var/lib/trivet")
+    first.seed = issue(root, 1, 2, peers=(second.node.address,))
+    first.start()
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+
+
+def test_a_cut_network_founds_nothing_until_it_is_whole(machines: Lab) -> None:
+    _, seeds = site(3)
+    agents = [Agent(machines.add_node(f"machine{n}"), seed) for n, seed in enumerate(seeds, 1)]
+    machines.switch.ip("link", "set", "port3", "down")
+    for agent in agents:
+        agent.start()
+    majority, cut = agents[:2], agents[2]
+    wait_until(
+        "they wait", majority, lambda: all(says(a, "waiting", "slot 3 (node3) has not appeared") for a in majority)
+    )
+    wait_until("it waits", [cut], lambda: says(cut, "waiting", "eth0"))
+    assert [founder(agent) for agent in agents] == [None, None, None]
+    machines.switch.ip("link", "set", "port3", "up")
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    assert [founder(agent) for agent in agents] == [1, 1, 1]
+
+
+def test_a_formed_node_starts_without_the_others(machines: Lab) -> None:
+    _, seeds = site(2)
+    agents = [start(machines, f"machine{n}", seed) for n, seed in enumerate(seeds, 1)]
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    first, second = agents
+    first.stop()
+    second.kill()
+    second.start()
+    wait_until("formed alone", [second], lambda: is_formed(second))
+    assert f"{first.node.address}\tnode1.demo" in hosts(second.node)

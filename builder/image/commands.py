@@ -16,10 +16,21 @@ from firstboot.errors import Exit
 @click.argument("profile", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Output folder; default build/PROFILE-NAME.")
 @click.option("--mirror", metavar="URL", help="Debian archive to build from; default: that of this host's apt.")
+@click.option(
+    "--security-mirror", metavar="URL", help="Archive of security updates; default: that of this host's apt."
+)
 @click.option("--refresh", is_flag=True, help="Fetch all packages again, also when nothing changed here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="Don't show progress.")
-def build(profile: Path, output: Path | None, mirror: str | None, refresh: bool, as_json: bool, quiet: bool) -> int:
+def build(
+    profile: Path,
+    output: Path | None,
+    mirror: str | None,
+    security_mirror: str | None,
+    refresh: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
     """Build the node image of a profile.
 
     \b
@@ -35,7 +46,13 @@ def build(profile: Path, output: Path | None, mirror: str | None, refresh: bool,
     folder = output or Path("build") / plan.name
     signal.signal(signal.SIGTERM, _interrupt)
     result = build_image(
-        plan, folder, mirror=mirror, base=profile.parent, refresh=refresh, progress=Progress(quiet=quiet)
+        plan,
+        folder,
+        mirror=mirror,
+        security_mirror=security_mirror,
+        base=profile.parent,
+        refresh=refresh,
+        progress=Progress(quiet=quiet),
     )
     if as_json:
         click.echo(

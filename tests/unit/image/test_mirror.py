@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.image import mirror
 from builder.image.mirror import Mirrors, Source, checked_uri, choose, parse_deb822, parse_list, read_sources
 from firstboot.errors import BadInputError
 
@@ -64,8 +65,29 @@ def test_debian_suites_are_an_archive(suite: str) -> None:
 
 @pytest.mark.parametrize("suite", ["bookworm-security", "stable-security", "buster/updates", "stable/updates"])
 def test_security_suites_are_no_archive(suite: str) -> None:
+    source = Source("http://m.example/security", suite, ("main",))
+    assert choose([source]) == Mirrors("", "http://m.example/security")
+
+
+def test_a_host_without_debian_has_to_be_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mirror, "APT", tmp_path)
+    monkeypatch.setattr(mirror, "apt_proxy", lambda: "")
     with pytest.raises(BadInputError, match="names no Debian archive"):
-        choose([Source("http://m.example/security", suite, ("main",))])
+        mirror.host_mirrors()
+    assert mirror.host_mirrors("http://m.example/debian/") == Mirrors("http://m.example/debian")
+
+
+def test_what_is_asked_for_replaces_the_hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sources.list").write_text(
+        "deb http://h.example/debian trixie main\ndeb http://h.example/sec trixie-security main\n"
+    )
+    monkeypatch.setattr(mirror, "APT", tmp_path)
+    monkeypatch.setattr(mirror, "apt_proxy", lambda: "")
+    assert mirror.host_mirrors() == Mirrors("http://h.example/debian", "http://h.example/sec")
+    assert mirror.host_mirrors("http://a.example/debian") == Mirrors(
+        "http://a.example/debian", "http://h.example/sec"
+    )
+    assert mirror.host_mirrors(None, "http://s.example/s").security == "http://s.example/s"
 
 
 def test_other_archives_are_passed_over() -> None:

@@ -114,6 +114,8 @@ def build_image(
     progress = progress or Progress()
     release = version("trivet")
     wanted = recipe(plan, host_mirrors(mirror, security_mirror), release, base=base)
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"output folder {folder} is not a folder")
     present = None if refresh else _present(folder, plan, wanted)
     if present is not None:
         return BuildResult(folder, present, False, tuple(progress.steps), time.monotonic() - started)
@@ -141,11 +143,13 @@ def _open_cache(root: Path) -> Cache:
 
 def _present(folder: Path, plan: Plan, wanted: Recipe) -> Manifest | None:
     """The manifest of what is in the folder, if that is what is wanted and nobody changed it since."""
-    try:
-        manifest = Manifest.model_validate_json((folder / "build.json").read_bytes())
-    except (FileNotFoundError, ValidationError):
-        return None
-    if manifest.key != wanted.image_key or manifest.name != plan.name or not (folder / PACKAGES).is_file():
+    manifest = _manifest(folder)
+    if (
+        manifest is None
+        or manifest.key != wanted.image_key
+        or manifest.name != plan.name
+        or not (folder / PACKAGES).is_file()
+    ):
         return None
     for file in manifest.files:
         path = folder / file.name
@@ -157,15 +161,23 @@ def _present(folder: Path, plan: Plan, wanted: Recipe) -> Manifest | None:
     return manifest
 
 
-def _publish(layer: Path, folder: Path, plan: Plan, wanted: Recipe, release: str) -> Manifest:
+def _manifest(folder: Path) -> Manifest | None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError) as error:
-        raise BadInputError(f"output folder {folder} is not a folder") from error
+        return Manifest.model_validate_json((folder / "build.json").read_bytes())
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def _publish(layer: Path, folder: Path, plan: Plan, wanted: Recipe, release: str) -> Manifest:
+    folder.mkdir(parents=True, exist_ok=True)
     sources = {name: layer / f"{DISK}.{name}" for name in plan.image.formats}
     check_space([Need(folder, sum(path.stat().st_blocks * 512 for path in sources.values()) + 64 * 1024 * 1024)])
+    before = _manifest(folder)
     # From here until the new manifest is there, the folder says nothing about its content.
     (folder / "build.json").unlink(missing_ok=True)
+    for file in before.files if before else ():
+        if file.format not in sources:
+            (folder / file.name).unlink(missing_ok=True)
     files = []
     for name, source in sources.items():
         target = folder / f"trivet-{plan.name}.{name}"

@@ -63,7 +63,7 @@ def test_debian_suites_are_an_archive(suite: str) -> None:
     assert choose([Source("http://m.example/debian", suite, ("main",))]) == Mirrors("http://m.example/debian")
 
 
-@pytest.mark.parametrize("suite", ["bookworm-security", "stable-security", "buster/updates", "stable/updates"])
+@pytest.mark.parametrize("suite", ["bookworm-security", "stable-security", "bullseye/updates", "stable/updates"])
 def test_security_suites_are_no_archive(suite: str) -> None:
     source = Source("http://m.example/security", suite, ("main",))
     assert choose([source]) == Mirrors("", "http://m.example/security")

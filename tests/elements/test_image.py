@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.image.build import Manifest
 from builder.image.layout import MIB
+from builder.image.publish import Manifest
 from tests.elements.conftest import ROOT, Image, need
 
 SECRETS = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.image import build
+from builder.image import build, publish
 from builder.image.build import BuildResult, build_image
 from builder.image.layers import PACKAGES, STAMP, Workshop
 from builder.image.mirror import Mirrors
@@ -103,7 +103,7 @@ def test_a_copy_that_ends_early_leaves_nothing(
     def interrupt(handle: int, size_bytes: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(build, "data_ranges", interrupt)
+    monkeypatch.setattr(publish, "data_ranges", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path)
     assert list((tmp_path / "out").iterdir()) == []

@@ -52,11 +52,20 @@ def is_mounted(brick: Brick) -> bool:
 
 
 def mount_device(device: str, brick: Brick) -> Path:
-    """Mount a device at the brick's place, unless something is mounted there, and return the place."""
+    """Mount a device at the brick's place, unless it is mounted there already, and return the place.
+
+    Raises RefusedError when another device is.
+    """
     point = brick_mount(brick.volume, brick.index)
     point.mkdir(parents=True, exist_ok=True)
-    if mounted_at(point) is None:
+    mount = mounted_at(point)
+    if mount is None:
         run(["mount", "-t", "xfs", "-o", OPTIONS, device, point], timeout_s=300)
+    elif point.stat().st_dev != Path(device).stat().st_rdev:
+        raise RefusedError(
+            f"{mount.source} is mounted at {point}, where {device} belongs",
+            hint="find out who mounted it, and unmount it",
+        )
     return point
 
 

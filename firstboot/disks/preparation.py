@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from firstboot.disks import lvm
-from firstboot.disks.inventory import Disk, XfsMark, read_inventory, read_xfs
-from firstboot.disks.mounts import is_mounted, mount_device
+from firstboot.disks.inventory import Disk, read_inventory, read_xfs
+from firstboot.disks.mounts import mount_device
 from firstboot.disks.records import DiskRecord, read_records, write_records
 from firstboot.disks.selection import Placement
 from firstboot.disks.tags import LABEL_NEW, LABEL_READY, Brick, group_tags, lv_tags, read_tag, require_tag, write_tag
@@ -86,8 +86,6 @@ def _prepare_lvs(
 
 
 def _prepare_file_system(device: str, brick: Brick, report: Callable[[str], None]) -> None:
-    if is_mounted(brick) and read_xfs(device)[0] == XfsMark(brick.xfs_uuid, LABEL_READY):
-        return
     mark, content = read_xfs(device)
     if not content:
         report(f"formatting {device} for volume {brick.volume}")

@@ -117,7 +117,7 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     if found.status == "Created":
         if not context.is_founder:
             return Wait(f"waiting for {_founder_name(context)} to start volume {name}")
-        _tune(context, wanted.plan, found)
+        _tune(context, wanted, found)
         context.report(f"starting volume {name}")
         client.start(name)
     online = client.online_bricks(name)
@@ -134,22 +134,27 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     return None
 
 
-def _tune(context: Context, volume: VolumePlan, found: VolumeInfo) -> None:
-    group = read_group(volume.group)
-    missing = missing_options(wanted_options(volume, group), found)
-    if not missing:
+def _tune(context: Context, wanted: WantedVolume, found: VolumeInfo) -> None:
+    volume, group = wanted.plan, option_group(wanted)
+    options = read_group(group) if group else {}
+    if not missing_options(wanted_options(volume, options), found):
         return
     context.report(f"tuning volume {volume.name}")
-    if volume.group != "none" and missing_options(group, found):
-        client.set_group(volume.name, volume.group)
+    if group and missing_options(options, found):
+        client.set_group(volume.name, group)
     if volume.options:
         client.set_options(volume.name, volume.options)
 
 
+def option_group(wanted: WantedVolume) -> str | None:
+    """glusterd's name of the group: it refuses `virt`, which tunes healing, for a volume without copies. Pure."""
+    if wanted.plan.group == "none":
+        return None
+    return wanted.plan.group if wanted.layout.set_size > 1 else f"distributed-{wanted.plan.group}"
+
+
 def read_group(group: str) -> dict[str, str]:
     """The options of a group as this node's glusterd has them; raises TrivetError without the file."""
-    if group == "none":
-        return {}
     try:
         return parse_group((GROUPS / group).read_text())
     except FileNotFoundError:

@@ -93,26 +93,29 @@ class Agent:
         text = self.logs[-1].read_text(errors="replace") if self.logs else ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def commands(self) -> list[str]:
-        """Every command of the present run, as its debug log has them."""
-        text = self.logs[-1].read_text(errors="replace")
+    def commands(self, run: int = -1) -> list[str]:
+        """Every command of a run, the present one unless another is named, as its debug log has them."""
+        text = self.logs[run].read_text(errors="replace")
         marker = " DEBUG firstboot.run: "
         return [line.partition(marker)[2].rpartition(" -> ")[0] for line in text.splitlines() if marker in line]
 
 
 def wait_until(what: str, agents: list[Agent], reached: Callable[[], bool], *, stall_s: float = STALL_S) -> None:
     """Wait for a fact. Fails only when nothing about the nodes has changed for `stall_s`, and says all it knows."""
-    seen, changed = "", time.monotonic()
+    seen: set[str] = set()
+    changed = time.monotonic()
     while not reached():
         for agent in agents:
             if agent.process is not None and agent.process.poll() is not None:
                 raise LabError(f"the agent of {agent.node.name} ended by itself:\n{agent.tail()}")
         now = picture(agents)
-        if now != seen:
-            seen, changed = now, time.monotonic()
+        # A failing phase that is tried again and again goes round in the same few pictures: that is no progress.
+        if now not in seen:
+            seen.add(now)
+            changed = time.monotonic()
         if time.monotonic() - changed > stall_s:
             logs = "".join(f"\n--- {agent.node.name}\n{agent.tail()}" for agent in agents)
-            raise LabError(f"{what}: nothing changed for {stall_s:g} s\n{seen}{logs}")
+            raise LabError(f"{what}: nothing changed for {stall_s:g} s\n{now}{logs}")
         time.sleep(PAUSE_S)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,11 @@ from builder.site.folder import Site
 from tests.netns.agents import Agent, is_formed, wait_until
 from tests.netns.namespaces import Lab, lab
 from tests.netns.sites import DISK_BYTES, make_seed, make_site
+
+
+def pytest_configure() -> None:
+    """Let SIGTERM end the tests as Ctrl-C does, so that every lab is taken down."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @dataclass

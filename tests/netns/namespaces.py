@@ -56,19 +56,24 @@ def die_with_parent() -> None:
 
 @dataclass
 class LoopDisk:
-    """A disk: a sparse file behind a loop device of our own."""
+    """A disk: a sparse file behind a loop device of our own, which detaches itself when nobody holds it any more."""
 
     file: Path
     device: str
+    hold: int
 
     @classmethod
     def make(cls, file: Path, size_bytes: int) -> LoopDisk:
         with file.open("wb") as image:
             image.truncate(size_bytes)
-        return cls(file, command("losetup", "--find", "--show", file).stdout.strip())
+        device = command("losetup", "--find", "--show", file).stdout.strip()
+        disk = cls(file, device, os.open(device, os.O_RDONLY | os.O_CLOEXEC))
+        # Detached while it is held: the kernel does so at the last close, even if this process is killed.
+        command("losetup", "--detach", device)
+        return disk
 
     def drop(self) -> None:
-        command("losetup", "--detach", self.device)
+        os.close(self.hold)
         self.file.unlink()
 
 

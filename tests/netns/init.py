@@ -1,8 +1,8 @@
 """Pid 1 of a namespaced node: makes the node's own view of the file system, then reaps orphans until it is killed.
 
 Started as `python init.py HOSTNAME FOLDER [DEVICE ...]` in new mount, UTS, IPC, network and pid namespaces. FOLDER
-keeps what survives a power-off: the upper layers of /etc, /root and /var/lib, and /var/log. Of the block devices only
-those named are in the node's /dev. Says `ready` on standard output.
+keeps what survives a power-off: the upper layers of /etc, /root and /var/lib, and /var/log. Of the loop devices
+only those named are there for the node. Says `ready` on standard output.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def main(host_name: str, folder: Path, disks: list[str]) -> None:
     call("mount", "--bind", str(folder / "log"), "/var/log")
     # A new sysfs shows this network namespace's interfaces.
     call("mount", "-t", "sysfs", "sysfs", "/sys")
+    hide_disks({Path(disk).name for disk in disks})
     make_dev(folder / "dev", disks)
     for point in TMPFS:
         Path(point).mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,16 @@ def make_dev(making: Path, disks: list[str]) -> None:
     call("mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=620", "devpts", str(making / "pts"))
     call("mount", "-t", "tmpfs", "tmpfs", str(making / "shm"))
     call("mount", "--move", str(making), "/dev")
+
+
+def hide_disks(own: set[str]) -> None:
+    """Leave of the loop devices only the node's own in sysfs, where lsblk looks; the system disk stays in sight."""
+    block = Path("/sys/block")
+    seen = {link.name: link.readlink() for link in block.iterdir()}
+    call("mount", "-t", "tmpfs", "tmpfs", str(block))
+    for name, target in seen.items():
+        if name in own or not name.startswith("loop"):
+            (block / name).symlink_to(target)
 
 
 def call(*argv: str) -> None:

@@ -166,6 +166,8 @@ class Node:
         if self.process is not None:
             number = Path(disk.device).stat().st_rdev
             self.run("mknod", disk.device, "b", str(os.major(number)), str(os.minor(number)))
+            name = Path(disk.device).name
+            self.run("ln", "-s", f"../devices/virtual/block/{name}", f"/sys/block/{name}")
         return disk
 
 

@@ -28,7 +28,9 @@ _ORDER = {name: rank for rank, name in enumerate((*BOOT_STAGES, *PHASES))}
 
 _CONTROL = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-Za-z]|[=>78cM])|[\x00-\x08\x0b-\x1f\x7f]")
 _AGENT = re.compile(r"trivet: (\S+) phase=(\S+) state=(\S+)\s?(.*)")
+_RAM_DISK = re.compile(r"trivet: (.*)")
 _TROUBLE = (
+    re.compile(r"trivet: this machine does not go on.*"),
     re.compile(r"Kernel panic - not syncing.*"),
     re.compile(r"No bootable device.*"),
     re.compile(r"error: (?:no such|unknown|disk|file).*"),
@@ -37,15 +39,18 @@ _TROUBLE = (
     re.compile(r"\(initramfs\).*"),
     re.compile(r"ALERT!.*"),
 )
-FATAL = ("Kernel panic", "No bootable device", "grub rescue", "emergency mode", "(initramfs)")
+FATAL = ("does not go on", "Kernel panic", "No bootable device", "grub rescue", "emergency mode", "(initramfs)")
 """Troubles after which a machine goes no further by itself."""
+
+PROMPTS = ("(initramfs)", "grub rescue>", "login:", "Press Enter for maintenance")
+MAX_PROMPT = 200
 
 POWER_ON = "=== lab: power on"
 """The lab writes this line into the serial log when it switches a machine on."""
 
 _MARKS = (
     ("firmware", re.compile(r"SeaBIOS|BdsDxe|UEFI (?:Interactive|firmware)|iPXE")),
-    ("boot menu", re.compile(r"GNU GRUB|GRUB|Booting `|Loading (?:Linux|initial|Trivet)")),
+    ("boot menu", re.compile(r"GNU GRUB|GRUB")),
     (
         "kernel",
         re.compile(r"Linux version |^\[ *\d+\.\d{3,}\]|Decompressing Linux|Loading, please wait|trivet-initrd"),
@@ -84,7 +89,9 @@ class Progress:
             return self.trouble
         if self.from_agent:
             return f"{self.state}: {self.reason}" if self.reason else self.state
-        return "powered off" if self.stage == "off" else f"booting ({self.stage})"
+        if self.stage == "off":
+            return "powered off"
+        return f"booting ({self.stage})" + (f": {self.reason}" if self.reason else "")
 
 
 def clean(line: str) -> str:
@@ -103,8 +110,12 @@ def advance(progress: Progress, line: str) -> Progress:
         return replace(progress, stage=phase, state=state, reason=reason.strip(), trouble="")
     for pattern in _TROUBLE:
         trouble = pattern.search(text)
-        if trouble:
-            return replace(progress, trouble=trouble.group(0))
+        if trouble and not progress.trouble:
+            told = f"{progress.reason}; " if progress.reason and not progress.from_agent else ""
+            return replace(progress, trouble=told + trouble.group(0))
+    ram_disk = _RAM_DISK.search(text)
+    if ram_disk and not progress.from_agent:
+        return replace(progress, stage="kernel", reason=ram_disk.group(1), trouble="", boots=max(progress.boots, 1))
     for stage, pattern in _MARKS:
         if not pattern.search(text):
             continue
@@ -114,7 +125,7 @@ def advance(progress: Progress, line: str) -> Progress:
                 return Progress(stage=stage, boots=progress.boots + 1)
             return progress
         if _ORDER[stage] > progress.rank:
-            return replace(progress, stage=stage, trouble="", boots=max(progress.boots, 1))
+            return replace(progress, stage=stage, reason="", trouble="", boots=max(progress.boots, 1))
         return progress
     return progress
 
@@ -139,6 +150,10 @@ class SerialLog:
         self._offset += len(data)
         lines = (self._rest + data.decode("utf-8", errors="replace")).split("\n")
         self._rest = lines.pop()
+        if len(self._rest) < MAX_PROMPT and any(word in clean(self._rest) for word in PROMPTS):
+            # A prompt has no end of line, and nothing may follow it.
+            lines.append(self._rest)
+            self._rest = ""
         changes = []
         for line in lines:
             after = advance(self.progress, line)

@@ -74,6 +74,21 @@ def test_trouble_is_named(line: str) -> None:
     assert progress.text == progress.trouble
 
 
+def test_the_ram_disks_last_words_are_told() -> None:
+    progress = Progress("boot menu")
+    for line in ("trivet: disk vda is too small", "trivet: this machine does not go on; reboot", "(initramfs) "):
+        progress = advance(progress, line)
+    assert progress.text == "disk vda is too small; trivet: this machine does not go on; reboot"
+
+
+def test_a_prompt_needs_no_end_of_line(tmp_path: Path) -> None:
+    path = tmp_path / "serial.log"
+    path.write_bytes(b"Booting `Trivet'\r\n\r\n(initramfs) ")
+    log = SerialLog(path)
+    log.read()
+    assert "(initramfs)" in log.progress.trouble
+
+
 def test_ranks_follow_the_phases() -> None:
     ranks = [Progress(name, "running").rank for name in PHASES]
     assert ranks == sorted(ranks)

@@ -91,22 +91,30 @@ def _version(options: argparse.Namespace) -> Exit:
     from importlib.metadata import PackageNotFoundError, version
 
     from firstboot.clock import build_stamp
+    from firstboot.reports import VersionReport
 
     stamp = build_stamp()
-    if "version" not in stamp:
-        try:
-            stamp["version"] = version("trivet")
-        except PackageNotFoundError:
-            stamp["version"] = "unknown"
-    print(json.dumps(stamp, sort_keys=True) if options.json else f"trivet-node {stamp['version']}")
+    try:
+        trivet_version = str(stamp["version"]) if "version" in stamp else version("trivet")
+    except PackageNotFoundError:
+        trivet_version = "unknown"
+    epoch, key = stamp.get("epoch"), stamp.get("key")
+    report = VersionReport(
+        trivet_version=trivet_version,
+        epoch=epoch if isinstance(epoch, int) else None,
+        key=key if isinstance(key, str) else None,
+    )
+    print(report.model_dump_json() if options.json else f"trivet-node {trivet_version}")
     return Exit.OK
 
 
 def _phases(options: argparse.Namespace) -> Exit:
+    from firstboot.reports import PhasesReport, PhaseTitle
     from firstboot.sequence import TITLES
 
     if options.json:
-        print(json.dumps([{"name": name, "title": title} for name, title in TITLES.items()]))
+        phases = tuple(PhaseTitle(name=name, title=title) for name, title in TITLES.items())
+        print(PhasesReport(phases=phases).model_dump_json())
     else:
         for name, title in TITLES.items():
             print(f"{name:10} {title}")

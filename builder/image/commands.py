@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 from pathlib import Path
 from types import FrameType
@@ -39,6 +38,7 @@ def build(
     """
     from builder.image.build import build_image
     from builder.image.progress import Progress
+    from builder.image.report import BuildReport, StepReport
     from builder.profile.compile import compile_plan
     from builder.profile.load import load_profile
 
@@ -55,20 +55,15 @@ def build(
         progress=Progress(quiet=quiet),
     )
     if as_json:
-        click.echo(
-            json.dumps(
-                {
-                    "format": "trivet-build-result",
-                    "version": "1.0",
-                    "folder": str(folder),
-                    "changed": result.changed,
-                    "duration_s": round(result.duration_s, 2),
-                    "steps": [{"name": s.name, "duration_s": round(s.duration_s, 2)} for s in result.steps],
-                    "image": result.manifest.model_dump(mode="json"),
-                },
-                indent=1,
-            )
+        steps = tuple(StepReport(name=step.name, duration_s=round(step.duration_s, 2)) for step in result.steps)
+        report = BuildReport(
+            folder=str(folder),
+            changed=result.changed,
+            duration_s=round(result.duration_s, 2),
+            steps=steps,
+            image=result.manifest,
         )
+        click.echo(report.model_dump_json(indent=1))
         return Exit.OK
     state = "built" if result.changed else "unchanged"
     for file in result.manifest.files:

@@ -66,6 +66,23 @@ class LabDomain(Model):
     nodes: dict[str, Literal["active", "inactive", "missing", "unknown"]]
 
 
+class LabLine(Model):
+    """A lab of this machine; `problem` says why its state can't be read, else it is empty."""
+
+    name: str
+    nodes: int
+    running: int
+    problem: str = ""
+
+
+class LabList(Model):
+    """`trivet lab list --json`; format trivet-lab-list 1."""
+
+    format: Literal["trivet-lab-list"] = "trivet-lab-list"
+    version: str = "1.0"
+    labs: tuple[LabLine, ...]
+
+
 class LabStatus(Model):
     """The whole lab. `formed` = every node of the plan is here, formed and reached."""
 

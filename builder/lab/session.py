@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import click
@@ -105,17 +104,17 @@ def print_labs(*, as_json: bool) -> None:
         try:
             state = load(folder)
             running = sum(power == "on" for power in members.powers(state).values())
-            labs.append({"name": name, "nodes": len(state.nodes), "running": running, "problem": ""})
+            labs.append(report.LabLine(name=name, nodes=len(state.nodes), running=running))
         except TrivetError as error:
-            labs.append({"name": name, "nodes": 0, "running": 0, "problem": error.message})
+            labs.append(report.LabLine(name=name, nodes=0, running=0, problem=error.message))
     if as_json:
-        click.echo(json.dumps({"format": "trivet-lab-list", "version": "1.0", "labs": labs}, indent=1))
+        click.echo(report.LabList(labs=tuple(labs)).model_dump_json(indent=1))
         return
     if not labs:
         click.echo("there is no lab")
     for entry in labs:
-        text = entry["problem"] or f"{entry['running']} of {entry['nodes']} nodes on"
-        click.echo(f"{entry['name']:<20} {text}   {lab_folder(str(entry['name'])).path}")
+        text = entry.problem or f"{entry.running} of {entry.nodes} nodes on"
+        click.echo(f"{entry.name:<20} {text}   {lab_folder(entry.name).path}")
 
 
 __all__ = ["bring_up", "daemon", "print_labs", "print_next", "print_status", "start_node", "stop_node"]

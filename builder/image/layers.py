@@ -60,11 +60,16 @@ def packages_layer(recipe: Recipe, shop: Workshop) -> Path:
             with shop.progress.step(f"packages: {recipe.mode.value} on Debian {recipe.image.release}") as on_step:
                 _make_packages(recipe, shop, tree, work, on_step)
             with shop.progress.step("packages: keep for later builds"):
-                packages = run(
-                    ["tar", "--extract", "--to-stdout", "--file", tree, "./usr/lib/trivet/packages.txt"],
+                wanted = [f"./usr/lib/trivet/{name}" for name in (PACKAGES, *(f"boot/{name}" for name in LOADERS))]
+                run(
+                    [
+                        "tar", "--extract", "--directory", made, "--transform", "s,.*/,,", "--no-same-owner",
+                        "--file", tree, *wanted,
+                    ],
                     timeout_s=300,
-                )
-                (made / PACKAGES).write_text(packages.stdout)
+                    hint="elements trivet-manifest and trivet-boot make these files",
+                )  # fmt: skip
+                (made / CONTENT).write_text(f"{tree.stat().st_size}\n")
                 run(["zstd", "-q", "-3", "-T0", tree, "-o", made / TREE], timeout_s=1800)
                 return shop.cache.store(kind, key, made)
 

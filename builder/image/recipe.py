@@ -12,7 +12,7 @@ from builder.image.dib import Element, dib_version, find_element, with_dependenc
 from builder.image.mirror import Mirrors
 from firstboot.plan import ImagePlan, Mode, Plan
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the way in which layers are made changes in a way that no input shows."""
 
 FIRSTBOOT = Path(firstboot.__file__).resolve().parent

@@ -59,7 +59,9 @@ def login(folder: LabFolder, state: LabState, node: NodeRecord, command: Sequenc
         )
     site = open_site(state.site_folder)
     fetch_host_keys(site, str(address))
-    return ssh_argv(site, str(address), list(command))
+    # As with ssh itself, one word is a line for the node's shell; several are a program and its arguments.
+    words = ["bash", "-c", *command] if len(command) == 1 else list(command)
+    return ssh_argv(site, str(address), words)
 
 
 def describe(

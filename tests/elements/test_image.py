@@ -178,6 +178,11 @@ def test_names_are_resolved_by_the_network_service(image: Image) -> None:
     assert image.link("/etc/resolv.conf") == "../run/systemd/resolve/stub-resolv.conf"
 
 
+@pytest.mark.parametrize("folder", ["/dev", "/proc", "/sys", "/run", "/tmp", "/mnt", "/root"])
+def test_empty_folders(image: Image, folder: str) -> None:
+    assert [name for name in image.names(folder) if name not in (".bashrc", ".profile")] == []
+
+
 def test_no_documentation_nor_locales(image: Image) -> None:
     assert image.names("/usr/share/locale") in ([], ["locale.alias"])
     assert all(image.names(f"/usr/share/man/{name}") == [] for name in image.names("/usr/share/man"))

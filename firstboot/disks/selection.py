@@ -133,13 +133,11 @@ def mismatch(rule: DiskRule, disk: Disk) -> tuple[str, ...]:
 
 def obstacles(disk: Disk) -> tuple[str, ...]:
     """Why this disk must never be written to, whatever the rule; empty for a blank, unused disk."""
-    reasons: list[str] = []
     if disk.is_boot:
-        reasons.append("the system disk")
+        return ("the system disk",)
     if disk.is_seed:
-        reasons.append("the seed medium")
-    if disk.read_only:
-        reasons.append("read-only")
+        return ("the seed medium",)
+    reasons = ["read-only"] if disk.read_only else []
     reasons += disk.uses
     reasons += [f"has content: {content.text}" for content in disk.content]
     if disk.lvm is not None and not disk.content:
@@ -213,7 +211,8 @@ def _too_few(want: Want, disks: tuple[Disk, ...], taken: set[str], need: int) ->
         if disk.path in taken:
             continue
         wrong, blocks = mismatch(want.rule, disk), obstacles(disk)
-        if not wrong and blocks:
+        # That the system's own disk is no brick is nothing that anybody has to act on.
+        if not wrong and blocks and not (disk.is_boot or disk.is_seed):
             blocked.append(f"{disk.describe()}: {'; '.join(blocks)}")
         if wrong or blocks:
             seen.append(f"{disk.describe()}: {'; '.join(wrong or blocks)}")

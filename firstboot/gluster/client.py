@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from errno import ENOTCONN
 
 from firstboot.errors import TrivetError
-from firstboot.run import CommandError, run
+from firstboot.run import run
 
 ASK_LIMIT_S = 120
 CHANGE_LIMIT_S = 600
@@ -163,12 +163,13 @@ def parse_answer(doing: str, text: str) -> ElementTree.Element:
         # glusterd on this machine is trusted: no defence against hostile XML is needed.
         answer = ElementTree.fromstring(text)  # noqa: S314
     except ElementTree.ParseError:
-        raise NotListeningError(doing, f"the answer is no XML: {text.strip()[:200] or 'nothing'}") from None
+        said = text.strip()[:200]
+        # The one sentence that the CLI prints as plain text, --xml or not.
+        if said.startswith("Connection failed"):
+            raise NotListeningError(doing, said, hint="look at its log: journalctl -u glusterd") from None
+        raise GlusterError(doing, f"the answer is no XML: {said or 'nothing'}") from None
     if _text(answer, "opRet") != "0":
         said, errno = _text(answer, "opErrstr") or "refused without a reason", int(_text(answer, "opErrno") or 0)
-        # 146 and such come from the CLI itself: nobody listens on its socket.
-        if "Connection failed" in said or "glusterd service is up" in said:
-            raise NotListeningError(doing, said, errno=errno, hint="look at its log: journalctl -u glusterd")
         raise GlusterError(doing, said, errno=errno)
     return answer
 
@@ -184,12 +185,8 @@ def _change(doing: str, *words: str) -> ElementTree.Element:
 def _call(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
     for tries_left in range(BUSY_TRIES, -1, -1):
         done = run(["gluster", "--mode=script", "--xml", *words], timeout_s=limit_s, check=False)
-        if not done.stdout.strip():
-            if "Connection failed" in done.stderr or "glusterd" in done.stderr:
-                raise NotListeningError(doing, done.stderr.strip())
-            raise CommandError(done, "answered nothing")
         try:
-            return parse_answer(doing, done.stdout)
+            return parse_answer(doing, done.stdout or done.stderr)
         except GlusterError as error:
             # Another node's command holds the lock of the pool or of the volume; it lasts a moment.
             if "nother transaction is in progress" not in error.text or not tries_left:

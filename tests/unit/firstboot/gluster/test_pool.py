@@ -1,0 +1,127 @@
+"""The pool phase: whom it probes, whom it waits for, whom it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from firstboot.context import Context
+from firstboot.errors import RefusedError
+from firstboot.gluster import client
+from firstboot.gluster import pool as room
+from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo, parse_pool, parse_volumes
+from firstboot.phases import Done, Outcome, Wait
+from tests.unit.firstboot.gluster.formed import answer, context, members
+
+
+class FakeGlusterd:
+    """Knows peers by what was probed; `deaf` hosts can't be reached."""
+
+    def __init__(self, peers: tuple[Peer, ...] = ()) -> None:
+        self.peers = peers
+        self.probed: list[str] = []
+        self.deaf: set[str] = set()
+        self.volumes: tuple[VolumeInfo, ...] = ()
+
+    def pool(self) -> Pool:
+        return Pool("me", self.peers)
+
+    def probe(self, host: str) -> None:
+        if host in self.deaf:
+            raise GlusterError("probing", "Probe returned with Transport endpoint is not connected", errno=107)
+        self.probed.append(host)
+        self.peers = (*self.peers, Peer(host, (host,), True, "Peer in Cluster"))
+
+
+@pytest.fixture
+def glusterd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlusterd]:
+    fake = FakeGlusterd()
+    monkeypatch.setattr(client, "pool", fake.pool)
+    monkeypatch.setattr(client, "probe", fake.probe)
+    monkeypatch.setattr(client, "volumes", lambda: fake.volumes)
+    monkeypatch.setattr(room, "start", lambda unit: None)
+    yield fake
+
+
+def three() -> tuple[Peer, ...]:
+    return parse_pool(answer("pool-list")).peers
+
+
+def waited(outcome: Outcome) -> str:
+    assert isinstance(outcome, Wait)
+    return outcome.reason
+
+
+def test_the_founder_takes_in_every_member(glusterd: FakeGlusterd) -> None:
+    assert isinstance(room.form(context(1)), Done)
+    assert glusterd.probed == ["node2.lab.trivet.internal", "node3.lab.trivet.internal"]
+
+
+def test_done_already(glusterd: FakeGlusterd) -> None:
+    glusterd.peers = three()
+    assert isinstance(room.form(context(1)), Done)
+    assert glusterd.probed == []
+
+
+def test_half_done(glusterd: FakeGlusterd) -> None:
+    glusterd.peers = three()[:1]
+    assert isinstance(room.form(context(1)), Done)
+    assert glusterd.probed == ["node3.lab.trivet.internal"]
+
+
+def test_a_follower_never_probes(glusterd: FakeGlusterd) -> None:
+    assert waited(room.form(context(2))) == "waiting for node1 to take this node into the pool"
+    glusterd.peers = parse_pool(answer("pool-list-follower")).peers[:1]
+    assert waited(room.form(context(2))) == "waiting for node1 to take node3 into the pool"
+    assert glusterd.probed == []
+
+
+def test_a_member_that_does_not_listen_yet_is_waited_for(glusterd: FakeGlusterd) -> None:
+    glusterd.deaf = {"node3.lab.trivet.internal"}
+    assert "glusterd of node3" in waited(room.form(context(1)))
+    assert glusterd.probed == ["node2.lab.trivet.internal"]
+
+
+def test_a_stranger_is_refused_by_name_before_anything_is_probed(glusterd: FakeGlusterd) -> None:
+    glusterd.peers = (Peer("x", ("stranger.example",), True, "Peer in Cluster"),)
+    with pytest.raises(RefusedError, match=r"no members of this site: stranger\.example"):
+        room.form(context(1))
+    assert glusterd.probed == []
+
+
+def test_a_peer_that_is_not_accepted_yet_is_waited_for(glusterd: FakeGlusterd) -> None:
+    first, second = three()
+    glusterd.peers = (first, replace(second, state="Probe Sent to Peer"))
+    assert waited(room.form(context(1))) == "peers not connected: node3 (probe sent to peer)"
+
+
+def down() -> tuple[Peer, ...]:
+    return parse_pool(answer("pool-list-down")).peers
+
+
+def test_a_dead_peer_holds_up_the_first_formation(glusterd: FakeGlusterd) -> None:
+    glusterd.peers = down()
+    assert waited(room.form(context(1))) == "peers not connected: node3 (disconnected)"
+
+
+def test_a_dead_peer_does_not_hold_up_a_node_that_comes_back(glusterd: FakeGlusterd) -> None:
+    glusterd.peers = down()
+    glusterd.volumes = parse_volumes(answer("volume-info-many"))
+    returning = context(1)
+    assert isinstance(room.form(returning), Done)
+    returning.finished.add("domains")
+    assert "node3 (disconnected)" in waited(room.form(returning))
+
+
+def test_names_are_matched_by_any_that_glusterd_knows() -> None:
+    others = room.others(by_slot(1))
+    by_address = Pool("me", (Peer("a", ("10.91.7.2",), True, "Peer in Cluster"), *three()[1:]))
+    assert [member.name for member in room.compare(by_address, others).settled] == ["node2", "node3"]
+
+
+def by_slot(slot: int) -> Context:
+    made = context(slot)
+    assert made.members == members(3)
+    return made

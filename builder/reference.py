@@ -16,6 +16,7 @@ from builder.site.folder import SiteRecord
 from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
 from firstboot.cluster.views import View
+from firstboot.disks.records import DiskRecords
 from firstboot.disks.tags import TagFile
 from firstboot.files import write_atomic
 from firstboot.model import Model
@@ -32,6 +33,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     BuildReport,
     CheckReport,
     ClaimsDocument,
+    DiskRecords,
     JournalDocument,
     LabList,
     LabState,

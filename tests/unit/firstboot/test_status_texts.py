@@ -113,7 +113,7 @@ def test_status_imports_nothing_heavy() -> None:
 
 def test_phases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["phases", "--json"]) is Exit.OK
-    names = [phase["name"] for phase in json.loads(capsys.readouterr().out)]
+    names = [phase["name"] for phase in json.loads(capsys.readouterr().out)["phases"]]
     assert names == ["identity", "network", "disks", "discover", "admit", "found", "pool", "volumes", "domains"]
 
 

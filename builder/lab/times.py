@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import ValidationError
 from rich.table import Table
 
-from builder.lab.serial import BOOT_STAGES
+from builder.lab.serial import BOOT_STAGES, PHASES
 from builder.lab.state import LabFolder
 from firstboot.files import write_atomic
 from firstboot.model import Model
@@ -142,7 +142,6 @@ def table(times: LabTimes) -> Table:
 
 
 def _part_names(nodes: Sequence[NodeTimes]) -> list[str]:
-    names: list[str] = []
-    for node in nodes:
-        names += [part.name for part in node.parts if part.name not in names]
-    return names
+    known = {part.name for node in nodes for part in node.parts}
+    order = (*BOOT_STAGES, *PHASES)
+    return sorted(known, key=lambda name: order.index(name) if name in order else len(order))

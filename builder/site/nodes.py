@@ -24,7 +24,7 @@ from firstboot.run import Completed, run
 from firstboot.status import NodeStatus
 
 CONNECT_TIMEOUT_S = 10.0
-STATUS_TIMEOUT_S = 60.0
+STATUS_TIMEOUT_S = 180.0
 MAX_ANSWER = 64 * 1024
 MAX_STATUS = 1024 * 1024
 MAX_KEYS = 16

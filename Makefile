@@ -46,8 +46,8 @@ bench-%: setup-test
 
 clean: ## remove what was built here (not the virtual environment, not the site folders)
 	$(SUDO) rm -rf build
-	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	$(SUDO) find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	$(SUDO) rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

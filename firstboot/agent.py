@@ -45,8 +45,9 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
     reporter.attach(context)
     membership = Membership(journal, status=lambda: reporter.status, clock=time.monotonic)
     reporter.read_facts_with(lambda: facts(context, membership))
+    identity = Identity(journal, given_seed)
     runner = Runner(
-        sequence(Identity(journal, given_seed), membership),
+        sequence(identity, membership),
         context,
         reporter=reporter,
         journal=journal,
@@ -58,7 +59,7 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
     keep_alive(stop)
     try:
         if runner.form():
-            runner.keep(_summary, membership.problems)
+            runner.keep(_summary, lambda: identity.problems() + membership.problems())
     finally:
         notify("STOPPING=1")
         membership.close()

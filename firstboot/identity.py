@@ -8,7 +8,7 @@ from pathlib import Path
 from firstboot import access, clock, machine, paths, seedmedia
 from firstboot.cluster.trust import verify_seed
 from firstboot.context import Context
-from firstboot.errors import RefusedError
+from firstboot.errors import RefusedError, TrivetError
 from firstboot.files import write_atomic
 from firstboot.nodekey import NodeKey
 from firstboot.phases import Done, Outcome, Wait
@@ -25,6 +25,11 @@ class Identity:
     def __init__(self, journal: Journal, given: Path | None) -> None:
         self._journal = journal
         self._given = given
+        self._trouble = ""
+
+    def problems(self) -> list[str]:
+        """What is wrong with a medium that this node, which has its seed already, can do without."""
+        return [self._trouble] if self._trouble else []
 
     def step(self, context: Context) -> Outcome:
         """Find the seed, prove it, import it once; make this machine the slot's."""
@@ -34,7 +39,7 @@ class Identity:
             if seed is None:
                 return Wait(
                     "waiting for a seed: no medium labelled " + LABEL + " has one",
-                    "attach one: trivet site seed SITE SLOT, or trivet flash; this machine opens no port until then",
+                    "attach one, made by: trivet site seed SITE SLOT -o FILE; no Gluster port is open until then",
                     WAIT_S,
                 )
             key = NodeKey.load_or_make(paths.NODE_KEY)
@@ -47,8 +52,7 @@ class Identity:
     def _obtain(self, report: Callable[[str], None]) -> Seed | None:
         paths.STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
         stored = seedmedia.read_file(paths.SEED) if paths.SEED.exists() else None
-        offered = seedmedia.read_file(self._given) if self._given is not None else seedmedia.find()
-        seed = select(stored, offered)
+        seed = select(stored, self._offer(stored))
         if seed is None:
             return None
         verify_seed(seed)
@@ -62,6 +66,15 @@ class Identity:
             report(f"importing the seed of slot {seed.slot.number} of site {seed.site.name}")
             write_atomic(paths.SEED, encode(seed), mode=0o600)
         return seed
+
+    def _offer(self, stored: Found | None) -> Found | None:
+        try:
+            return seedmedia.read_file(self._given) if self._given is not None else seedmedia.find()
+        except TrivetError as error:
+            if stored is None:
+                raise
+            self._trouble = f"identity: {error.message}"
+            return None
 
 
 def select(stored: Found | None, offered: Found | None) -> Seed | None:

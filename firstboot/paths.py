@@ -27,7 +27,7 @@ SSH_HOST_KEYS = Path("/etc/ssh")
 NETWORKD = Path("/etc/systemd/network")
 CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"
-"""Environment lines (http_proxy and friends) for units and login shells that want the plan's proxy."""
+"""Environment lines (http_proxy and friends) of the plan's proxy: login shells and the agent's own unit read them."""
 
 ADMISSION_PORT = 7463
 """TCP port of the mutual-TLS service, on every address of the node."""

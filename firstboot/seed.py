@@ -71,7 +71,7 @@ def encode(seed: Seed) -> bytes:
 
 def decode(raw: bytes, *, source: str | Path) -> Seed:
     """Read a seed's bytes; raises BadInputError that names `source` and what is wrong."""
-    hint = "write the seed again: trivet site seed SITE SLOT -o FILE"
+    hint = "write the seed again: trivet site seed SITE SLOT -o FILE --again"
     if len(raw) > MAX_BYTES:
         raise BadInputError(f"seed {source} is larger than {MAX_BYTES} bytes", hint=hint)
     try:

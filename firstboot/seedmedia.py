@@ -85,7 +85,7 @@ def read_medium(device: str) -> bytes | None:
     if not listed.ok:
         raise BadInputError(
             f"medium {device} is labelled {LABEL}, but can't be read as FAT: {listed.stderr.strip()[:200]}",
-            hint="write the medium again: trivet site seed SITE SLOT -o FILE",
+            hint="write the medium again: trivet site seed SITE SLOT -o FILE --again",
         )
     if f"::/{FILE_NAME}" not in listed.stdout.lower().split():
         return None
@@ -102,7 +102,7 @@ def read_medium(device: str) -> bytes | None:
         if not copy.is_file() or (not done.ok and copy.stat().st_size <= MAX_BYTES):
             raise BadInputError(
                 f"seed on {device} can't be read: {done.stderr.strip()[:200]}",
-                hint="write the medium again: trivet site seed SITE SLOT -o FILE",
+                hint="write the medium again: trivet site seed SITE SLOT -o FILE --again",
             )
         return copy.read_bytes()[: MAX_BYTES + 1]
 

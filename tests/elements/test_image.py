@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from builder.image.layout import MIB
@@ -201,6 +203,18 @@ def test_build_again_changes_nothing(image: Image) -> None:
     result = build_image(plan, image.result.folder, progress=Progress(quiet=True))
     assert not result.changed
     assert {path.name: path.stat().st_mtime_ns for path in image.result.folder.iterdir()} == before
+
+
+def test_what_the_command_prints_keeps_to_its_schema(image: Image) -> None:
+    argv = [sys.executable, "-m", "builder", "build", "profiles/lab.yaml", "-o", str(image.result.folder), "--json"]
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, json.loads((ROOT / "docs/schemas/trivet-build-result.json").read_text()))
+    jsonschema.validate(
+        json.loads((image.result.folder / "build.json").read_text()),
+        json.loads((ROOT / "docs/schemas/trivet-image.json").read_text()),
+    )
+    assert document["changed"] is False
 
 
 def test_nothing_is_left_of_the_build(image: Image) -> None:

@@ -30,6 +30,9 @@ def run(argv: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return Exit.INTERRUPTED
+    except PermissionError as error:
+        click.echo(f"trivet: no permission: {error.filename or error}\n  next: run it as root: sudo", err=True)
+        return Exit.MISSING
     except TrivetError as error:
         click.echo(f"trivet: {error}", err=True)
         return error.exit_code

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from builder.lab import addressing, bridge, daemon, machine
+from builder.lab import addressing, bridge, daemon, machine, seeds
 from builder.lab.hypervisor import connected, reachable
 from builder.lab.machine import guest_name
 from builder.lab.process import end_process, running_pid
@@ -24,9 +24,12 @@ def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
     bridge.stop_dhcp(folder)
     bridge.remove(addressing.bridge_name(folder.name) if state is None else state.bridge)
     removed.append(f"bridge {addressing.bridge_name(folder.name)}")
-    if state is not None and state.site_made and not keep_site and _is_site(state):
-        shutil.rmtree(state.site_folder)
-        removed.append(f"site folder {state.site_folder}")
+    if state is not None and state.site_made and not keep_site and state.site_folder.exists():
+        if seeds.is_only_of(state, folder):
+            shutil.rmtree(state.site_folder)
+            removed.append(f"site folder {state.site_folder}")
+        else:
+            removed.append(f"but not site folder {state.site_folder}, which is not this lab's alone")
     shutil.rmtree(folder.path)
     removed.append(f"folder {folder.path}")
     return removed
@@ -51,7 +54,3 @@ def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
         if pid is not None:
             end_process(pid)  # its daemon has lost it
     return [f"{len(state.nodes)} machines"]
-
-
-def _is_site(state: LabState) -> bool:
-    return (state.site_folder / "site.json").is_file()

@@ -46,6 +46,16 @@ def find_image(folder: Path, plan_name: str) -> Path | None:
     return None
 
 
+def build_key(folder: Path) -> str:
+    """The key in a build's build.json, which changes with every input; empty where there is none to read."""
+    try:
+        document = json.loads((folder / "build.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    key = document.get("key") if isinstance(document, dict) else None
+    return key if isinstance(key, str) else ""
+
+
 def check_image(path: Path) -> NodeImage:
     """Read an image's structure and partition table; raises BadInputError when a machine could not boot it."""
     hint = f"build it again: trivet build PROFILE -o {path.parent}"

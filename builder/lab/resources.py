@@ -39,11 +39,16 @@ def judge_disk(nodes: int, image_bytes: int, free_bytes: int, where: Path) -> st
     return ""
 
 
-def check(nodes: int, memory_mib: int, image: Path, folder: Path) -> None:
-    """Raise RefusedError when memory or disk would not do."""
+def check_memory(nodes: int, memory_mib: int) -> None:
+    """Raise RefusedError when memory would not do."""
     reason = judge_memory(nodes, memory_mib, available_memory_mib(Path("/proc/meminfo").read_text()))
     if reason:
         raise RefusedError(f"not enough memory: {reason}", hint="use less: --memory 1536, or --nodes with fewer")
+
+
+def check(nodes: int, memory_mib: int, image: Path, folder: Path) -> None:
+    """Raise RefusedError when memory or disk would not do."""
+    check_memory(nodes, memory_mib)
     image_bytes = image.stat().st_blocks * 512
     reason = judge_disk(nodes, image_bytes, shutil.disk_usage(folder).free, folder)
     if reason:

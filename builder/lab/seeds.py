@@ -9,7 +9,7 @@ from builder.lab.view import View
 from builder.site.folder import Site, create_site, open_site
 from builder.site.seeds import write_seed_disk
 from builder.site.slots import issue_seed
-from firstboot.errors import RefusedError
+from firstboot.errors import RefusedError, TrivetError
 from firstboot.plan import Plan
 
 
@@ -42,6 +42,17 @@ def plug_in(folder: LabFolder, state: LabState, view: View) -> None:
             site = open_site(state.site_folder)
             seed = issue_seed(site, node.number, written_to=str(disk), again=was_ours(site, node.number, disk))
             write_seed_disk(disk, seed)
+
+
+def is_only_of(state: LabState, folder: LabFolder) -> bool:
+    """Whether the site's every seed went to a machine of this lab: then nobody else needs its root key."""
+    try:
+        site = open_site(state.site_folder)
+    except TrivetError:
+        return False
+    ours = {str(folder.node(node.number).seed_disk) for node in state.nodes}
+    written = {issue.written_to for issue in site.record.issues}
+    return written <= ours
 
 
 def was_ours(site: Site, slot: int, disk: Path) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import click
 from rich.console import Console
 
-from builder.lab import daemon, image, members, report, seeds, times, up, watch
+from builder.lab import daemon, image, members, report, resources, seeds, times, up, watch
 from builder.lab.hypervisor import connected
 from builder.lab.machine import guest_name
 from builder.lab.serial import Progress
@@ -23,6 +27,7 @@ def bring_up(folder: LabFolder, wish: up.Wish, *, timeout_s: float | None, wait:
     """Build, make the site, make the lab, switch on, wait; what is there already is taken as it is."""
     with locked(folder), View(tuple(slot.name for slot in wish.plan.slots[: wish.nodes])) as view:
         if not folder.state_file.exists() and image.find_image(wish.image_folder, wish.plan.name) is None:
+            resources.check_memory(len(wish.plan.slots) if wish.nodes is None else wish.nodes, wish.memory_mib)
             view.step(f"building the image of {wish.plan.name} in {wish.image_folder}")
             from builder.image.build import build_image
 
@@ -81,6 +86,14 @@ def print_status(status: report.LabStatus, *, as_json: bool) -> None:
         console.print(table)
 
 
+def as_typed(command: str) -> str:
+    """A `trivet` command as the person who ran this one can type it: with sudo, by its path if not in PATH."""
+    _, _, rest = command.partition(" ")
+    found = shutil.which("trivet")
+    program = "trivet" if found and Path(found) == Path(sys.argv[0]).resolve() else sys.argv[0]
+    return " ".join((*(("sudo",) if "SUDO_USER" in os.environ else ()), program, rest)).strip()
+
+
 def print_next(folder: LabFolder) -> None:
     """What to type next."""
     name = "" if lab_names() == [folder.name] else f" --name {folder.name}"
@@ -93,7 +106,7 @@ def print_next(folder: LabFolder) -> None:
         (f"trivet lab stop 2{name}", "pull a plug, and watch the cluster cope"),
         (f"trivet lab down{name}", "remove all of it"),
     ):
-        click.echo(f"  {command:<36} {text}")
+        click.echo(f"  {as_typed(command):<{36 + len(as_typed('trivet')) - len('trivet')}} {text}")
 
 
 def print_labs(*, as_json: bool) -> None:

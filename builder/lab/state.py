@@ -54,6 +54,8 @@ class LabState(Model):
     stage: Literal["making", "made"] = "making"
     plan: Plan
     image: Path
+    image_key: str = ""
+    """The build's key (build.json) when the lab took its copy; empty for an image that no build describes."""
     site_folder: Path
     site_made: bool
     firmware: Literal["bios", "uefi"]

@@ -73,6 +73,7 @@ def design(
         name=name,
         plan=wish.plan,
         image=image_path,
+        image_key=image.build_key(image_path.parent),
         site_folder=wish.site_folder,
         site_made=wish.site_made,
         firmware=wish.firmware,
@@ -132,6 +133,10 @@ def refuse_other(state: LabState, wish: Wish) -> None:
         differences.append(f"accelerator {state.accelerator}")
     if (wish.memory_mib, wish.cpus) != (state.memory_mib, state.cpus):
         differences.append(f"{state.memory_mib} MiB and {state.cpus} CPUs a node")
+    if wish.site_folder.resolve() != state.site_folder.resolve():
+        differences.append(f"site {state.site_folder}")
+    if image.build_key(wish.image_folder) not in ("", state.image_key):
+        differences.append("an older build of the image")
     if differences:
         raise RefusedError(
             f"lab {state.name} is there already, with {', '.join(differences)}",

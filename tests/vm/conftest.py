@@ -75,7 +75,7 @@ def keep_logs(folder: LabFolder) -> None:
         shutil.copyfile(log, KEPT_LOGS / f"{folder.name}-{log.parent.name}.log")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """Three nodes, formed by `trivet lab up`; the wait is extended while they make progress."""
     folder = lab_folder(f"vm{os.getpid()}")

@@ -42,7 +42,7 @@ def lab() -> None:
 @click.option("--image", "image_folder", type=FOLDER, help="The build's output; default: build/<profile name>.")
 @click.option("--site", "site_folder", type=FOLDER, help="The site folder; default: sites/<lab name>.")
 @click.option("--memory", "memory_mib", default=2048, show_default=True, help="MiB a node.")
-@click.option("--cpus", default=2, show_default=True, help="CPUs a node.")
+@click.option("--cpus", type=click.IntRange(min=1), help="CPUs a node; default: 2 under KVM, 1 emulated.")
 @click.option("--firmware", type=click.Choice(["bios", "uefi"]), default="bios", show_default=True)
 @click.option(
     "--accel",
@@ -66,7 +66,7 @@ def up(
     image_folder: Path | None,
     site_folder: Path | None,
     memory_mib: int,
-    cpus: int,
+    cpus: int | None,
     firmware: Literal["bios", "uefi"],
     accel: Literal["auto", "kvm", "tcg"],
     timeout_s: float | None,

@@ -20,6 +20,10 @@ STAGGER_S = 5.0
 """Between two power-ons: machines that boot in step all wait for the same core and disk."""
 
 
+CPUS: dict[str, int] = {"kvm": 2, "tcg": 1}
+"""Emulated CPUs wait for each other's locks: more of them than this machine has stall a node for minutes."""
+
+
 @dataclass(frozen=True)
 class Wish:
     """What a person asked for on the command line."""
@@ -31,7 +35,8 @@ class Wish:
     site_made: bool = False
     nodes: int | None = None
     memory_mib: int = 2048
-    cpus: int = 2
+    cpus: int | None = None
+    """None: what suits the accelerator."""
     firmware: Literal["bios", "uefi"] = "bios"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
 
@@ -80,7 +85,7 @@ def design(
         accelerator=acceleration.kind,
         accelerator_reason=acceleration.reason,
         memory_mib=wish.memory_mib,
-        cpus=wish.cpus,
+        cpus=wish.cpus or CPUS[acceleration.kind],
         bridge=addressing.bridge_name(name),
         subnet=subnet.network,
         host_address=subnet.host,
@@ -131,7 +136,7 @@ def refuse_other(state: LabState, wish: Wish) -> None:
         differences.append(f"firmware {state.firmware}")
     if wish.accelerator not in ("auto", state.accelerator):
         differences.append(f"accelerator {state.accelerator}")
-    if (wish.memory_mib, wish.cpus) != (state.memory_mib, state.cpus):
+    if (wish.memory_mib, wish.cpus or state.cpus) != (state.memory_mib, state.cpus):
         differences.append(f"{state.memory_mib} MiB and {state.cpus} CPUs a node")
     if wish.site_folder.resolve() != state.site_folder.resolve():
         differences.append(f"site {state.site_folder}")

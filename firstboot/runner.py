@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 15.0
 TICK_S = 10.0
+MAX_TICK_S = 60.0
+REST = 9.0
+"""The pause between two checks over what the last one took: a slow machine has other things to do too."""
 BUG_HINT = "this is a fault of Trivet: please report it with the output of journalctl -u trivet-firstboot"
 
 
@@ -48,8 +51,12 @@ class Runner:
         """Check again and again that everything holds, until told to stop; `others` names more problems."""
         self._reporter.refresh()
         self._reporter.form(reason(self._context))
-        while not self._pause(TICK_S):
+        pause_s = TICK_S
+        while not self._pause(pause_s):
+            began = self._now()
             self._reporter.tick(self.check() + others())
+            took_s = (self._now() - began).total_seconds()
+            pause_s = min(max(TICK_S, took_s * REST), MAX_TICK_S)
 
     def check(self) -> list[str]:
         """Run every step once more; what is not as it should be, one line each."""

@@ -111,7 +111,7 @@ def test_the_lock_goes_with_the_lab(root: Path) -> None:
         ({"nodes": 2}, "3 nodes"),
         ({"firmware": "uefi"}, "firmware bios"),
         ({"accelerator": "kvm"}, "accelerator tcg"),
-        ({"memory_mib": 1024}, "2048 MiB and 2 CPUs a node"),
+        ({"memory_mib": 1024}, "2048 MiB and 1 CPUs a node"),
     ],
 )
 def test_another_lab_of_the_name_is_refused(changes: dict[str, Any], message: str) -> None:

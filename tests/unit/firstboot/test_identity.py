@@ -88,7 +88,7 @@ def test_a_node_that_has_its_seed_does_without_a_damaged_medium(node: Path) -> N
     identify(node, write_seed(node, SEEDS[0]))
     damaged = node / "damaged.json"
     damaged.write_bytes(b"{")
-    identity = Identity(Journal(paths.JOURNAL), damaged)
+    identity = Identity(Journal(node / "journal.json"), damaged)
     assert isinstance(identity.step(Context(report=lambda _: None)), Done)
     assert "damaged.json" in identity.problems()[0]
 

@@ -29,16 +29,21 @@ class Level:
         return self.exit_code == 0 and self.failed == 0 and self.passed > 0
 
 
+SELECTIONS = {"vm": ("vm", ("-m", "not full")), "vm-full": ("vm", ("-m", "full"))}
+"""Levels that are a part of a folder: the folder, and what chooses in it."""
+
+
 def run_level(name: str) -> Level:
-    """Run tests/NAME and count its results from the JUnit report."""
-    folder = ROOT / "tests" / name
+    """Run a level's tests and count its results from the JUnit report."""
+    room, chosen = SELECTIONS.get(name, (name, ()))
+    folder = ROOT / "tests" / room
     if not folder.is_dir():
         sys.exit(f"there is no test level {name}: {folder} is not there")
     report = ROOT / "build" / "test" / f"{name}.xml"
     report.parent.mkdir(parents=True, exist_ok=True)
     report.unlink(missing_ok=True)
     started = time.monotonic()
-    argv = [sys.executable, "-m", "pytest", str(folder), f"--junitxml={report}", "--durations=5"]
+    argv = [sys.executable, "-m", "pytest", str(folder), f"--junitxml={report}", "--durations=5", *chosen]
     bin_folder = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
     exit_code = subprocess.run(argv, cwd=ROOT, env=environment, check=False).returncode

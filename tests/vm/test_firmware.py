@@ -27,6 +27,8 @@ from tests.vm.cli import PROFILE
 from tests.vm.conftest import keep_logs
 from tests.vm.stranger import stranger
 
+pytestmark = pytest.mark.full
+
 QUIET_LIMIT_S = 600.0
 """A console that is silent for so long has stopped; a boot under emulation takes 90 s, two at once 190 s."""
 

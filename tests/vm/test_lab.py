@@ -21,6 +21,8 @@ from tests.vm.cli import PROFILE, TRIVET, trivet
 from tests.vm.conftest import Lab
 from tests.vm.stranger import stranger
 
+pytestmark = pytest.mark.full
+
 NODES = (1, 2, 3)
 VOLUME = "vmstore"
 GLUSTER_PORTS = {24007, *range(49152, 61000)}

@@ -24,10 +24,10 @@ def step(context: Context) -> Outcome:
     wanted = want(plan.network, context.slot, interface, links)
     _settle_files(plan.network.ntp, plan.network.proxy)
     if services.is_active(NETWORKD):
-        if sync_files(paths.NETWORKD, wanted.files):
+        if sync_files(paths.NETWORKD, wanted.files) or unapplied(wanted, links):
             context.report(f"bringing up {wanted.management}")
-            run(["networkctl", "reload"], timeout_s=60)
-            run(["networkctl", "reconfigure", wanted.uplink], timeout_s=60, check=False)
+            run(["networkctl", "reload"], timeout_s=120)
+            run(["networkctl", "reconfigure", wanted.uplink], timeout_s=120, check=False)
             links = read_links()
     elif missing(wanted, links) is not None:
         services.start(NETWORKD)
@@ -42,6 +42,16 @@ def step(context: Context) -> Outcome:
         services.start("libvirtd")
         libvirt_network.keep(plan.network.guest_bridge)
     return Done(f"{context.address} on {wanted.management}")
+
+
+def unapplied(wanted: Wanted, links: tuple[Link, ...]) -> bool:
+    """Whether networkd can't have read the files yet, because an earlier reload was cut off or timed out. Pure.
+
+    Without a bridge and with DHCP it can't be told, and asking again would begin the lease anew.
+    """
+    if all(link.name != wanted.management for link in links):
+        return True
+    return wanted.address is not None and management_address(wanted, links) is None
 
 
 def missing(wanted: Wanted, links: tuple[Link, ...]) -> TrivetError | None:

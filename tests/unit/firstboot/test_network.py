@@ -10,7 +10,7 @@ import pytest
 
 from firstboot.network.facts import Link, parse_links, reachable_addresses
 from firstboot.network.libvirt_network import document
-from firstboot.network.phase import management_address, missing, sync_files, write_changed
+from firstboot.network.phase import management_address, missing, sync_files, unapplied, write_changed
 from firstboot.network.wanted import NoInterfaceError, chrony_sources, proxy_environment, want
 from firstboot.plan import GuestBridge, Interface, NetworkPlan, SlotPlan
 
@@ -125,6 +125,20 @@ def test_what_is_missing_is_named() -> None:
     assert lack(STATIC, nic(2, "ens3", "198.51.100.1/24")) == "ens3 does not have its address 192.0.2.1/24 yet"
     assert lack(STATIC, nic(2, "ens3", "192.0.2.1/24")) == ""
     assert lack(NetworkPlan(), nic(2, "ens3", "192.0.2.77/24", "fe80::1/64")) == ""
+
+
+@pytest.mark.parametrize(
+    ("plan", "card", "again"),
+    [
+        (BRIDGE, CARD, True),
+        (NetworkPlan(), CARD, False),
+        (STATIC, nic(2, "ens3", "198.51.100.1/24"), True),
+        (STATIC, nic(2, "ens3", "192.0.2.1/24"), False),
+    ],
+)
+def test_a_reload_that_was_cut_off_is_done_again(plan: NetworkPlan, card: dict[str, object], again: bool) -> None:
+    there = links(card)
+    assert unapplied(want(plan, SLOT, None, there), there) is again
 
 
 def test_link_local_is_no_management_address() -> None:

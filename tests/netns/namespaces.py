@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -254,13 +255,25 @@ def drop_nodes(place: Lab, made: list[LoopDisk]) -> None:
             cleanup.callback(node.power_off)
 
 
+LEFT_LIMIT_S = 120.0
+"""A killed node's mounts, and with them its loop devices, go when the kernel gets round to it."""
+
+
 def require_nothing_left(folder: Path, made: list[LoopDisk]) -> None:
-    """Fail when a mount, a loop device or a process of the lab outlived it."""
+    """Fail when a mount, a loop device or a process of the lab outlives it."""
+    deadline_s = time.monotonic() + LEFT_LIMIT_S
+    while left := left_over(folder, made):
+        if time.monotonic() > deadline_s:
+            raise LabError(f"left over of {folder}: {', '.join(left)}")
+        time.sleep(0.2)
+
+
+def left_over(folder: Path, made: list[LoopDisk]) -> list[str]:
+    """What there still is of a lab, in words."""
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(folder) in line]
     loops = [d.device for d in made if f"{folder}/" in command("losetup", "--list", d.device, check=False).stdout]
-    left = [pid for pid in Path("/proc").glob("[0-9]*") if str(folder).encode() in cmdline(pid)]
-    if mounts or loops or left or folder.exists():
-        raise LabError(f"left over: mounts {mounts}, loop devices {loops}, processes {left}, folder {folder}")
+    processes = [str(pid) for pid in Path("/proc").glob("[0-9]*") if str(folder).encode() in cmdline(pid)]
+    return [*mounts, *loops, *processes, *(["its folder"] if folder.exists() else [])]
 
 
 def cmdline(pid: Path) -> bytes:

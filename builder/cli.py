@@ -49,3 +49,5 @@ def trivet(verbose: bool) -> None:
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
     )
+    if not verbose:
+        logging.getLogger("zeroconf").setLevel(logging.ERROR)  # it warns of every interface without a route

@@ -86,10 +86,8 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
 
 def _summary(context: Context) -> str:
     plan = context.plan
-    parts = [f"{len(plan.slots)} nodes"]
-    parts += [f"{len(plan.volumes)} volumes"] if plan.volumes else []
-    parts += [f"{len(plan.domains)} storage domains"] if plan.domains else []
-    return "formed: " + ", ".join(parts)
+    counts = {"node": len(plan.slots), "volume": len(plan.volumes), "storage domain": len(plan.domains)}
+    return "formed: " + ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts.items() if count)
 
 
 @contextmanager

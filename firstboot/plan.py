@@ -19,15 +19,11 @@ GIB = 1024**3
 
 
 class Mode(StrEnum):
-    """What a node is for; the numbers are oVirt's ApplicationMode."""
+    """What a node is for."""
 
     VIRT = "virt"
     GLUSTER = "gluster"
     BOTH = "both"
-
-    @property
-    def application_mode(self) -> int:
-        return {"virt": 1, "gluster": 2, "both": 255}[self.value]
 
     @property
     def has_gluster(self) -> bool:

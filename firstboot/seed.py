@@ -11,16 +11,15 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints
 
-from firstboot.errors import BadInputError
+from firstboot.document import Source, parse_fields, validate_fields
 from firstboot.model import Model
 from firstboot.plan import DiskRule, Interface, Plan
 
 LABEL = "TRIVET-SEED"
 FILE_NAME = "seed.json"
 MAX_BYTES = 1024 * 1024
-MAJOR = 1
 
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """128 bits in hex: the first half of a SHA-256 over a public key (DER SubjectPublicKeyInfo)."""
@@ -71,29 +70,16 @@ def encode(seed: Seed) -> bytes:
 
 def decode(raw: bytes, *, source: str | Path) -> Seed:
     """Read a seed's bytes; raises BadInputError that names `source` and what is wrong."""
-    hint = "write the seed again: trivet site seed SITE SLOT -o FILE --again"
-    if len(raw) > MAX_BYTES:
-        raise BadInputError(f"seed {source} is larger than {MAX_BYTES} bytes", hint=hint)
-    try:
-        document = json.loads(raw)
-    except ValueError as error:
-        raise BadInputError(f"seed {source} is damaged: {error}", hint=hint) from error
-    if not isinstance(document, dict) or document.get("format") != "trivet-seed":
-        raise BadInputError(f"{source} is not a Trivet seed", hint=hint)
-    major = str(document.get("version", "")).partition(".")[0]
-    if major != str(MAJOR):
-        raise BadInputError(
-            f"seed {source} has format version {document.get('version')}; this node reads {MAJOR}.x",
-            hint="build the image with the Trivet that made the seed",
-        )
-    if document.pop("sha256", None) != _digest(document):
-        raise BadInputError(f"seed {source} is damaged: its checksum does not match", hint=hint)
-    try:
-        return Seed.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(f"seed {source}: {where}: {first['msg']}", hint=hint) from None
+    origin = Source(
+        f"seed {source}",
+        hint="write the seed again: trivet site seed SITE SLOT -o FILE --again",
+        version_hint="build the image with the Trivet that made the seed",
+        max_bytes=MAX_BYTES,
+    )
+    fields = parse_fields(raw, Seed, origin)
+    if fields.pop("sha256", None) != _digest(fields):
+        raise origin.damaged("its checksum does not match")
+    return validate_fields(fields, Seed, origin)
 
 
 def _digest(document: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Services of the node, through systemctl: the only place that starts or stops a unit."""
+"""Services of the node, through systemctl: the only place that starts a unit."""
 
 from __future__ import annotations
 
@@ -22,18 +22,3 @@ def start(unit: str) -> None:
             timeout_s=CHANGE_TIMEOUT_S,
             hint=f"look at the unit's log: journalctl -u {unit}",
         )
-
-
-def stop(unit: str) -> None:
-    """Stop the unit and wait until it is down."""
-    if is_active(unit):
-        run(["systemctl", "stop", unit], timeout_s=CHANGE_TIMEOUT_S)
-
-
-def restart(unit: str) -> None:
-    """Stop and start the unit."""
-    run(
-        ["systemctl", "restart", unit],
-        timeout_s=CHANGE_TIMEOUT_S,
-        hint=f"look at the unit's log: journalctl -u {unit}",
-    )

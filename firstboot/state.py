@@ -10,13 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from firstboot.errors import BadInputError, RefusedError
+from firstboot.document import Source, load_document
+from firstboot.errors import RefusedError
 from firstboot.files import write_atomic
 from firstboot.model import Model
-
-MAJOR = 1
 
 
 class KnownMember(Model):
@@ -83,20 +82,9 @@ class Journal:
 
 
 def _read(path: Path) -> JournalDocument:
+    hint = f"keep a copy of {path} for a report, then remove it: every phase looks at the facts again"
+    source = Source(f"journal {path}", hint=hint, version_hint="boot the newer image that wrote it")
     try:
-        raw = path.read_text(encoding="utf-8", errors="replace")
+        return load_document(path, JournalDocument, source)
     except FileNotFoundError:
         return JournalDocument()
-    hint = f"keep a copy of {path} for a report, then remove it: every phase looks at the facts again"
-    try:
-        document = JournalDocument.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(f"journal {path} is damaged: {where} {first['msg']}", hint=hint) from None
-    if document.version.partition(".")[0] != str(MAJOR):
-        raise BadInputError(
-            f"journal {path} has format version {document.version}; this node reads {MAJOR}.x",
-            hint="boot the newer image that wrote it",
-        )
-    return document

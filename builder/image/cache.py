@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -53,6 +53,23 @@ class Cache:
         self._locks = root / "locks"
         for folder in (self.layers, self.logs, self._work, self._locks):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def obtain(self, kind: str, key: str, make: Callable[[Path, Path], None], waited: Callable[[], None]) -> Path:
+        """A layer's folder: the one that is kept and sound, or what `make(work, made)` puts into the folder `made`.
+
+        One build at a time makes a layer; the others wait for it, and `waited` is called in them.
+        """
+        with self.lock(kind, key) as had_to_wait:
+            if had_to_wait:
+                waited()
+            found = self.find(kind, key)
+            if found is not None and self.is_sound(found):
+                return found
+            with self.work() as work:
+                made = work / "made"
+                made.mkdir()
+                make(work, made)
+                return self.store(kind, key, made)
 
     def find(self, kind: str, key: str) -> Path | None:
         """The folder of a layer whose files have their recorded sizes; none when it is not there or damaged."""

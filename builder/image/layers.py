@@ -45,55 +45,47 @@ class Workshop:
 
 def packages_layer(recipe: Recipe, shop: Workshop) -> Path:
     """The folder with the root tree that holds all packages and no agent, and the list of packages."""
-    kind, key = "packages", recipe.packages_key
-    with shop.cache.lock(kind, key) as waited:
-        if waited:
-            shop.progress.say("another build made the packages layer; going on")
-        found = shop.cache.find(kind, key)
-        if found is not None and shop.cache.is_sound(found):
-            return found
+
+    def make(work: Path, made: Path) -> None:
         check_space([Need(shop.cache.root, PACKAGES_BYTES + AGENT_BYTES)])
-        with shop.cache.work() as work:
-            made = work / "made"
-            made.mkdir()
-            tree = work / "tree.tar"
-            with shop.progress.step(f"packages: {recipe.mode.value} on Debian {recipe.image.release}") as on_step:
-                _make_packages(recipe, shop, tree, work, on_step)
-            with shop.progress.step("packages: keep for later builds"):
-                wanted = [f"./usr/lib/trivet/{name}" for name in (PACKAGES, *(f"boot/{name}" for name in LOADERS))]
-                run(
-                    [
-                        "tar", "--extract", "--directory", made, "--transform", "s,.*/,,", "--no-same-owner",
-                        "--file", tree, *wanted,
-                    ],
-                    timeout_s=300,
-                    hint="elements trivet-manifest and trivet-boot make these files",
-                )  # fmt: skip
-                (made / CONTENT).write_text(f"{tree.stat().st_size}\n")
-                run(["zstd", "-q", "-3", "-T0", tree, "-o", made / TREE], timeout_s=1800)
-                return shop.cache.store(kind, key, made)
+        tree = work / "tree.tar"
+        with shop.progress.step(f"packages: {recipe.mode.value} on Debian {recipe.image.release}") as on_step:
+            _make_packages(recipe, shop, tree, work, on_step)
+        with shop.progress.step("packages: keep for later builds"):
+            wanted = [f"./usr/lib/trivet/{name}" for name in (PACKAGES, *(f"boot/{name}" for name in LOADERS))]
+            run(
+                [
+                    "tar", "--extract", "--directory", made, "--transform", "s,.*/,,", "--no-same-owner",
+                    "--file", tree, *wanted,
+                ],
+                timeout_s=300,
+                hint="elements trivet-manifest and trivet-boot make these files",
+            )  # fmt: skip
+            (made / CONTENT).write_text(f"{tree.stat().st_size}\n")
+            run(["zstd", "-q", "-3", "-T0", tree, "-o", made / TREE], timeout_s=1800)
+
+    def waited() -> None:
+        shop.progress.say("another build made the packages layer; going on")
+
+    return shop.cache.obtain("packages", recipe.packages_key, make, waited)
 
 
 def image_layer(recipe: Recipe, shop: Workshop) -> Path:
     """The folder with the disk image in every format asked for."""
-    kind, key = "image", recipe.image_key
-    with shop.cache.lock(kind, key) as waited:
-        if waited:
-            shop.progress.say("another build made this image; going on")
-        found = shop.cache.find(kind, key)
-        if found is not None and shop.cache.is_sound(found):
-            return found
+
+    def make(work: Path, made: Path) -> None:
         below = packages_layer(recipe, shop)
         check_space([Need(shop.cache.root, AGENT_BYTES)])
-        with shop.cache.work() as work:
-            made = work / "made"
-            made.mkdir()
-            epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
-            stamp = {"version": shop.version, "epoch": epoch, "key": recipe.content_key}
-            (made / STAMP).write_text(json.dumps(stamp, indent=1) + "\n")
-            (made / PACKAGES).write_bytes((below / PACKAGES).read_bytes())
-            _make_disk(recipe, shop, below, made, work, epoch)
-            return shop.cache.store(kind, key, made)
+        epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
+        stamp = {"version": shop.version, "epoch": epoch, "key": recipe.content_key}
+        (made / STAMP).write_text(json.dumps(stamp, indent=1) + "\n")
+        (made / PACKAGES).write_bytes((below / PACKAGES).read_bytes())
+        _make_disk(recipe, shop, below, made, work, epoch)
+
+    def waited() -> None:
+        shop.progress.say("another build made this image; going on")
+
+    return shop.cache.obtain("image", recipe.image_key, make, waited)
 
 
 def _make_packages(recipe: Recipe, shop: Workshop, target: Path, work: Path, on_step: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from builder.lab.emulator import OtherQemu
 from builder.lab.hypervisor import reachable
 from builder.lab.process import end_process, running_pid
 from builder.lab.state import labs_root
@@ -18,8 +19,6 @@ from firstboot.files import write_atomic
 from firstboot.run import run
 
 SYSTEM_URI = "qemu:///system"
-MAX_SOCKET_PATH = 107
-"""unix(7): sun_path has 108 bytes with its end."""
 
 _OVERLAID = {
     "etc": "/etc/libvirt",
@@ -32,9 +31,9 @@ _OVERLAID = {
 _CACHE = "/var/cache/libvirt"
 
 
-def shared_cache() -> Path:
-    """What libvirt found out about QEMU, which takes seconds: shared by all labs and kept."""
-    return labs_root() / ".libvirt-cache"
+def shared_cache(other_qemu: Path | None) -> Path:
+    """What libvirt found out about a QEMU, which takes seconds: shared by all labs and kept."""
+    return (labs_root() if other_qemu is None else other_qemu) / ".libvirt-cache"
 
 
 def private_uri(folder: Path) -> str:
@@ -52,8 +51,11 @@ def private_runs(folder: Path) -> bool:
     return _pid(folder) is not None and reachable(private_uri(folder))
 
 
-def start_private(folder: Path) -> None:
-    """Start the private daemon unless it runs; `folder` is all that it may call its own."""
+def start_private(folder: Path, other_qemu: Path | None) -> None:
+    """Start the private daemon unless it runs; `folder` is all that it may call its own.
+
+    In place of this machine's QEMU it finds the one in `other_qemu`, if given.
+    """
     if private_runs(folder):
         return
     stop_private(folder)
@@ -61,8 +63,10 @@ def start_private(folder: Path) -> None:
         (folder / name).mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "etc" / "qemu.conf", render("qemu.conf.j2"))
     write_atomic(folder / "etc" / "libvirtd.conf", render("libvirtd.conf.j2"))
-    shared_cache().mkdir(parents=True, exist_ok=True)
-    launcher = [sys.executable, "-m", "builder.lab.daemon", str(folder), str(shared_cache())]
+    cache = shared_cache(other_qemu)
+    cache.mkdir(parents=True, exist_ok=True)
+    launcher = [sys.executable, "-m", "builder.lab.daemon", str(folder), str(cache)]
+    launcher += [str(other_qemu)] if other_qemu else []
     run(
         ["unshare", "--mount", "--propagation", "private", *launcher],
         timeout_s=60,
@@ -83,16 +87,16 @@ def _pid(folder: Path) -> int | None:
     return running_pid(folder / "run" / "libvirtd.pid", "libvirtd", folder)
 
 
-def _become_libvirtd(folder: Path, cache: Path) -> None:
-    Path(_CACHE).mkdir(parents=True, exist_ok=True)
-    run(["mount", "--bind", cache, _CACHE], timeout_s=10)
-    for name, target in _OVERLAID.items():
-        Path(target).mkdir(parents=True, exist_ok=True)
-        run(["mount", "--bind", folder / name, target], timeout_s=10)
+def _become_libvirtd(folder: Path, cache: Path, other_qemu: Path | None = None) -> None:
+    folders = {cache: Path(_CACHE), **{folder / name: Path(target) for name, target in _OVERLAID.items()}}
+    for target in folders.values():
+        target.mkdir(parents=True, exist_ok=True)
+    for source, target in {**folders, **(OtherQemu(other_qemu).overlays if other_qemu else {})}.items():
+        run(["mount", "--bind", source, target], timeout_s=10)
     argv = ["libvirtd", "--daemon", "--config", str(folder / "etc" / "libvirtd.conf")]
     argv += ["--pid-file", str(folder / "run" / "libvirtd.pid")]
     os.execvp(argv[0], argv)  # noqa: S606  (the gate starts children; this process must become the daemon)
 
 
 if __name__ == "__main__":
-    _become_libvirtd(Path(sys.argv[1]), Path(sys.argv[2]))
+    _become_libvirtd(*map(Path, sys.argv[1:]))

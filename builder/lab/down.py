@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shutil
 
-from builder.lab import addressing, bridge, daemon, machine, seeds
+from builder.lab import addressing, bridge, daemon, seeds
 from builder.lab.hypervisor import connected, reachable
 from builder.lab.machine import guest_name
 from builder.lab.process import end_process, running_pid
-from builder.lab.state import LabFolder, LabState, load
-from firstboot.errors import RefusedError
+from builder.lab.state import EMULATOR, LabFolder, LabState, load
+from firstboot.errors import BadInputError, RefusedError
 
 
 def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
     """Remove machines, daemon, network and files of a lab; what was removed, in words. Again: nothing."""
     if not folder.path.exists():
         return []
-    state = load(folder) if folder.state_file.exists() else None
-    removed: list[str] = []
-    if state is not None:
-        removed += _remove_machines(folder, state)
+    state = _load(folder) if folder.state_file.exists() else None
+    removed = _remove_machines(folder, state) if state is not None else []
+    _end_machines(folder)
     daemon.stop_private(folder.libvirt)
     bridge.stop_dhcp(folder)
     bridge.remove(addressing.bridge_name(folder.name) if state is None else state.bridge)
@@ -35,22 +34,32 @@ def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
     return removed
 
 
-def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
-    if state.private_daemon and not reachable(state.libvirt_uri):
+def _load(folder: LabFolder) -> LabState | None:
+    try:
+        return load(folder)
+    except BadInputError:
+        # With a daemon of its own a lab can be found and removed without its state, which says nothing any more.
         if not folder.libvirt.exists():
-            return []  # the making stopped before there was a daemon, so there are no machines
-        # Machines of a daemon that died run on: a new one on the same folders finds them again.
-        daemon.start_private(folder.libvirt)
-    if not reachable(state.libvirt_uri):
+            raise
+        return None
+
+
+def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
+    if reachable(state.libvirt_uri):
+        with connected(state.libvirt_uri) as guests:
+            for node in state.nodes:
+                guests.remove(guest_name(state.name, node.name))
+    elif not state.private_daemon:
         raise RefusedError(
             f"machines of lab {state.name} can't be removed: no libvirt daemon answers at {state.libvirt_uri}",
             hint="start it (systemctl start libvirtd) and run this again",
         )
-    with connected(state.libvirt_uri) as guests:
-        for node in state.nodes:
-            guests.remove(guest_name(state.name, node.name))
-    for pid_file in folder.libvirt.glob("run/libvirt/qemu/*.pid"):
-        pid = running_pid(pid_file, machine.EMULATOR.name, folder.path)
-        if pid is not None:
-            end_process(pid)  # its daemon has lost it
     return [f"{len(state.nodes)} machines"]
+
+
+def _end_machines(folder: LabFolder) -> None:
+    """End machines of a private daemon that died or has lost them."""
+    for pid_file in folder.libvirt.glob("run/libvirt/qemu/*.pid"):
+        pid = running_pid(pid_file, EMULATOR.name, folder.path)
+        if pid is not None:
+            end_process(pid)

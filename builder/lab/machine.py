@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Literal
 from uuid import NAMESPACE_DNS, uuid5
 
-from builder.lab.state import LabFolder, LabState, NodeRecord
+from builder.lab.state import EMULATOR, LabFolder, LabState, NodeRecord
 from builder.lab.template import render
 from firstboot.errors import MissingError
-
-EMULATOR = Path("/usr/bin/qemu-system-x86_64")
 
 
 @dataclass(frozen=True)

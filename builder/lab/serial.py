@@ -161,13 +161,3 @@ class SerialLog:
                 self.progress = after
                 changes.append(after)
         return changes
-
-    def tail(self, count: int) -> list[str]:
-        """The last lines that say something."""
-        try:
-            with self.path.open("rb") as file:
-                file.seek(max(0, self.path.stat().st_size - 16384))
-                text = file.read().decode("utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        return [line for line in map(clean, text.split("\n")) if line][-count:]

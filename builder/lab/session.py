@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from builder.lab import daemon, image, members, report, resources, seeds, times, up, watch
+from builder.lab import image, members, report, resources, seeds, times, up, watch
 from builder.lab.hypervisor import connected
 from builder.lab.machine import guest_name
 from builder.lab.serial import Progress
@@ -128,6 +128,3 @@ def print_labs(*, as_json: bool) -> None:
     for entry in labs:
         text = entry.problem or f"{entry.running} of {entry.nodes} nodes on"
         click.echo(f"{entry.name:<20} {text}   {lab_folder(entry.name).path}")
-
-
-__all__ = ["bring_up", "daemon", "print_labs", "print_next", "print_status", "start_node", "stop_node"]

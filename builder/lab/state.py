@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -13,15 +12,16 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Literal, TextIO
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from firstboot.document import Source, load_document
 from firstboot.errors import BadInputError, RefusedError
 from firstboot.files import write_atomic
 from firstboot.model import Model
 from firstboot.plan import MacAddress, Name, Plan
 
-MAJOR = 1
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,30}")
+EMULATOR = Path("/usr/bin/qemu-system-x86_64")
 
 
 class DiskRecord(Model):
@@ -61,6 +61,8 @@ class LabState(Model):
     firmware: Literal["bios", "uefi"]
     accelerator: Literal["kvm", "tcg"]
     accelerator_reason: str
+    other_qemu: Path | None = None
+    """Folder of the QEMU that runs the machines in place of this machine's own; see builder/lab/emulator.py."""
     memory_mib: int = Field(ge=256)
     cpus: int = Field(ge=1)
     bridge: str
@@ -189,28 +191,16 @@ def save(folder: LabFolder, state: LabState) -> None:
 def load(folder: LabFolder) -> LabState:
     """Read the lab's state; raises BadInputError when it is missing, damaged or of a newer major version."""
     hint = f"remove what is left of it: trivet lab down --name {folder.name}"
+    source = Source(
+        f"state of lab {folder.name} ({folder.state_file})",
+        hint=hint,
+        version_hint=hint,
+        reader="this Trivet",
+    )
     try:
-        document = json.loads(folder.state_file.read_bytes())
+        return load_document(folder.state_file, LabState, source)
     except FileNotFoundError:
         raise BadInputError(f"lab {folder.name} is half made: {folder.state_file} is missing", hint=hint) from None
-    except ValueError as error:
-        raise BadInputError(
-            f"state of lab {folder.name} is damaged: {folder.state_file}: {error}", hint=hint
-        ) from None
-    if not isinstance(document, dict) or document.get("format") != "trivet-lab":
-        raise BadInputError(f"{folder.state_file} is not a lab's state", hint=hint)
-    major = str(document.get("version", "")).partition(".")[0]
-    if major != str(MAJOR):
-        raise BadInputError(
-            f"lab {folder.name} has format version {document.get('version')}; this Trivet reads {MAJOR}.x",
-            hint="use the Trivet that made the lab to take it down",
-        )
-    try:
-        return LabState.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(f"state of lab {folder.name} is damaged: {where}: {first['msg']}", hint=hint) from None
 
 
 @contextmanager

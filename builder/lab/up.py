@@ -8,7 +8,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from builder.lab import addressing, bridge, daemon, disks, image, machine, probe, resources, times
+from builder.lab import addressing, bridge, daemon, disks, emulator, image, machine, probe, resources, times
 from builder.lab.hypervisor import Hypervisor, Power
 from builder.lab.serial import POWER_ON
 from builder.lab.state import LabFolder, LabState, NodeRecord, labs_root, load, save
@@ -49,6 +49,7 @@ def design(
     acceleration: probe.Acceleration,
     libvirt_uri: str,
     private_daemon: bool,
+    other_qemu: emulator.OtherQemu | None = None,
 ) -> LabState:
     """The lab's state before anything of it exists: pure but for its arguments."""
     count = len(wish.plan.slots) if wish.nodes is None else wish.nodes
@@ -91,6 +92,7 @@ def design(
         host_address=subnet.host,
         libvirt_uri=libvirt_uri,
         private_daemon=private_daemon,
+        other_qemu=other_qemu.folder if other_qemu else None,
         nodes=nodes,
     )
 
@@ -119,7 +121,8 @@ def begin(folder: LabFolder, wish: Wish, view: View) -> LabState:
     view.step(f"machines run under {acceleration.kind}: {acceleration.reason}")
     private = not daemon.system_daemon_runs()
     uri = daemon.private_uri(folder.libvirt) if private else daemon.SYSTEM_URI
-    state = design(folder.name, wish, source.resolve(), bridge.routed_networks(), acceleration, uri, private)
+    qemu = emulator.choose(acceleration.kind, private, view)
+    state = design(folder.name, wish, source.resolve(), bridge.routed_networks(), acceleration, uri, private, qemu)
     folder.path.mkdir(mode=0o711, exist_ok=True)
     save(folder, state)
     return state
@@ -156,7 +159,7 @@ def make_ground(folder: LabFolder, state: LabState, view: View) -> None:
     bridge.serve_dhcp(folder, state)
     if state.private_daemon and not daemon.private_runs(folder.libvirt):
         view.step("no libvirt daemon answers: running a private one")
-        daemon.start_private(folder.libvirt)
+        daemon.start_private(folder.libvirt, state.other_qemu)
 
 
 def make_files(folder: LabFolder, state: LabState, view: View) -> LabState:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
 
+from firstboot.cluster.discovery import TYPE
+from firstboot.cluster.hints import read_txt
 from firstboot.errors import TrivetError
 from firstboot.seed import Id
 
-SERVICE = "_trivet._tcp.local."
 MAX_INSTANCES = 600
 MAX_ADDRESSES = 8
 QUERY_MS = 2000
@@ -20,7 +22,7 @@ QUERY_MS = 2000
 class Hint:
     """What somebody on the network says: at these addresses is a node of the site in this slot."""
 
-    slot: int | None
+    slot: int
     addresses: tuple[str, ...]
 
 
@@ -37,11 +39,11 @@ class _Listener(ServiceListener):
         info = zc.get_service_info(type_, name, timeout=QUERY_MS)
         if info is None:
             return
-        hint = read_hint(self.site_id, info.decoded_properties, info.parsed_scoped_addresses(IPVersion.All))
+        hint = read_hint(self.site_id, info.properties, info.parsed_scoped_addresses(IPVersion.All))
         if hint is None:
             return
         self.hints[name] = hint
-        self.missing.discard(hint.slot or 0)
+        self.missing.discard(hint.slot)
         if not self.missing:
             self.complete.set()
 
@@ -52,14 +54,14 @@ class _Listener(ServiceListener):
         pass  # a node that left the air may still answer
 
 
-def read_hint(site_id: str, text: dict[str, str | None], addresses: list[str]) -> Hint | None:
-    """The hint in an announcement's TXT record, or None when it is not of our site or says no address."""
-    if text.get("v") != "1" or text.get("site") != site_id or not addresses:
+def read_hint(site_id: str, properties: Mapping[bytes, bytes | None], addresses: list[str]) -> Hint | None:
+    """The hint in an announcement, or None when it is not of our site or says no address."""
+    known = read_txt(properties, site_id=site_id)
+    if known is None or not addresses:
         return None
-    slot = text.get("slot") or ""
-    number = int(slot) if slot.isascii() and slot.isdecimal() and len(slot) <= 3 else None
+    _, slot, _ = known
     ordered = sorted(addresses[:MAX_ADDRESSES], key=lambda address: ":" in address)
-    return Hint(number, tuple(ordered))
+    return Hint(slot, tuple(ordered))
 
 
 def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:
@@ -70,7 +72,7 @@ def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hi
         raise TrivetError(f"nodes can't be looked for by mDNS: {error}", hint="name them: --node ADDRESS") from error
     try:
         listener = _Listener(site_id, slots)
-        ServiceBrowser(zeroconf, SERVICE, listener)
+        ServiceBrowser(zeroconf, TYPE, listener)
         listener.complete.wait(timeout_s)
         return tuple(listener.hints.values())
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import stat
@@ -14,24 +13,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from builder.site.root import SiteRoot, create_root, load_root
+from firstboot.document import ModelT, Source, load_document
 from firstboot.errors import BadInputError, RefusedError
 from firstboot.files import sync_folder, write_atomic
 from firstboot.model import Model
 from firstboot.plan import Name, Plan
 from firstboot.seed import Id
 
-MAJOR = 1
 MAX_RECORD = 4 * 1024 * 1024
 LOCK_WAIT_S = 20.0
 
-ModelT = TypeVar("ModelT", bound=BaseModel)
 Purpose = Annotated[str, StringConstraints(max_length=1024)]
 
 
@@ -161,8 +159,8 @@ def open_site(path: Path) -> Site:
     if not (path / "site.json").is_file():
         raise BadInputError(f"{path} is not a site folder", hint=hint)
     _refuse_open_modes(path)
-    record = _read(path / "site.json", SiteRecord, "trivet-site")
-    plan = _read(path / "plan.json", Plan, "trivet-plan")
+    record = _read(path / "site.json", SiteRecord)
+    plan = _read(path / "plan.json", Plan)
     return Site(path, record, plan)
 
 
@@ -212,31 +210,15 @@ def _refuse_open_modes(path: Path) -> None:
             )
 
 
-def _read(file: Path, model: type[ModelT], form: str) -> ModelT:
+def _read(file: Path, model: type[ModelT]) -> ModelT:
     hint = "restore the site folder from its backup"
+    source = Source(
+        str(file), hint=hint, version_hint="use a newer Trivet", reader="this Trivet", max_bytes=MAX_RECORD
+    )
     try:
-        with file.open("rb") as source:
-            raw = source.read(MAX_RECORD + 1)
-        if len(raw) > MAX_RECORD:
-            raise BadInputError(f"{file} is larger than {MAX_RECORD} bytes", hint=hint)
-        document = json.loads(raw)
+        return load_document(file, model, source)
     except OSError as error:
         raise BadInputError(f"{file} can't be read: {error.strerror}", hint=hint) from error
-    except ValueError as error:
-        raise BadInputError(f"{file} is damaged: {error}", hint=hint) from error
-    if not isinstance(document, dict) or document.get("format") != form:
-        raise BadInputError(f"{file} is not of format {form}", hint=hint)
-    version = str(document.get("version", ""))
-    if version.partition(".")[0] != str(MAJOR):
-        raise BadInputError(
-            f"{file} has format version {version[:20]}; this Trivet reads {MAJOR}.x", hint="use a newer Trivet"
-        )
-    try:
-        return model.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise BadInputError(f"{file} is damaged: {where}: {first['msg']}", hint=hint) from None
 
 
 def _validated_record(fields: dict[str, object]) -> SiteRecord:
@@ -249,7 +231,7 @@ def _validated_record(fields: dict[str, object]) -> SiteRecord:
         ) from None
 
 
-def _json(document: BaseModel) -> str:
+def _json(document: Model) -> str:
     return document.model_dump_json(indent=1) + "\n"
 
 

@@ -177,7 +177,7 @@ def known_addresses(site: Site, *, browse_s: float) -> list[str]:
     from builder.site.discovery import browse
 
     hints = [hint for hint in browse(site.id, wanted, timeout_s=browse_s) if hint.slot in wanted]
-    heard = [hint.addresses[0] for hint in sorted(hints, key=lambda hint: hint.slot or 0)]
+    heard = [hint.addresses[0] for hint in sorted(hints, key=lambda hint: hint.slot)]
     return list(dict.fromkeys(found + heard))
 
 

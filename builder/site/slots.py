@@ -14,14 +14,10 @@ from firstboot.seed import Overrides, Seed, SiteIdentity, SlotCredentials
 
 @dataclass(frozen=True)
 class SlotUse:
-    """A slot and the seeds issued for it, oldest first; none means that it is free."""
+    """A slot and the seeds issued for it, oldest first; none means that the slot is free."""
 
     slot: SlotPlan
     issues: tuple[Issue, ...]
-
-    @property
-    def free(self) -> bool:
-        return not self.issues
 
 
 def slot_uses(site: Site) -> tuple[SlotUse, ...]:
@@ -39,11 +35,6 @@ def find_slot(site: Site, wanted: str) -> SlotPlan:
             return slot
     known = ", ".join(f"{slot.number} ({slot.name})" for slot in site.plan.slots)
     raise BadInputError(f"site {site.name} has no slot {wanted}", hint=f"its slots are {known}")
-
-
-def next_free_slot(site: Site) -> SlotPlan | None:
-    """The lowest slot for which no seed was issued."""
-    return next((use.slot for use in slot_uses(site) if use.free), None)
 
 
 def issue_seed(

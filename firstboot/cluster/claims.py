@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from firstboot.document import Source, load_document
 from firstboot.errors import BadInputError
 from firstboot.files import write_atomic
 from firstboot.model import Model
 from firstboot.seed import Id
-
-MAJOR = 1
 
 
 class ClaimsDocument(Model):
@@ -88,21 +85,12 @@ class Ballot:
 
 
 def _read(path: Path, site_id: str) -> ClaimsDocument:
+    hint = "votes can't be given twice: wipe the state partition, so that this machine gets a new identity"
+    source = Source(f"record of votes {path}", hint=hint, version_hint="boot the newer image that wrote it")
     try:
-        raw = path.read_text(encoding="utf-8", errors="replace")
+        document = load_document(path, ClaimsDocument, source)
     except FileNotFoundError:
         return ClaimsDocument(site_id=site_id)
-    hint = "votes can't be given twice: wipe the state partition, so that this machine gets a new identity"
-    try:
-        document = ClaimsDocument.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise BadInputError(f"votes {path} are damaged: {first['msg']}", hint=hint) from None
-    if document.version.partition(".")[0] != str(MAJOR):
-        raise BadInputError(
-            f"votes {path} have format version {document.version}; this node reads {MAJOR}.x",
-            hint="boot the newer image that wrote them",
-        )
     if document.site_id != site_id:
         raise BadInputError(f"votes {path} are of site {document.site_id}, not of {site_id}", hint=hint)
     return document

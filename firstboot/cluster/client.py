@@ -8,11 +8,10 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from firstboot.cluster import tls
 from firstboot.cluster.trust import SlotRole
-from firstboot.cluster.views import MAJOR, View
+from firstboot.cluster.views import View
+from firstboot.document import Source, parse_fields, validate_fields
 from firstboot.errors import BadInputError, TrivetError
 
 CONNECT_S = 5.0
@@ -120,18 +119,9 @@ def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: s
 
 def read_view(raw: bytes) -> View:
     """A view from the wire; raises BadInputError. Unknown fields of the same major version are ignored."""
-    try:
-        document = json.loads(raw)
-        if not isinstance(document, dict):
-            raise BadInputError("its view is not an object")
-        if str(document.get("version", "")).partition(".")[0] != str(MAJOR):
-            raise BadInputError(f"its view has format version {str(document.get('version'))[:20]}, we read {MAJOR}.x")
-        return View.model_validate({key: value for key, value in document.items() if key in View.model_fields})
-    except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        raise BadInputError(f"its view is wrong: {'.'.join(map(str, first['loc']))} {first['msg']}") from None
-    except (ValueError, RecursionError) as error:
-        raise BadInputError("its view is not JSON") from error
+    source = Source("its view")
+    fields = parse_fields(raw, View, source)
+    return validate_fields({key: value for key, value in fields.items() if key in View.model_fields}, View, source)
 
 
 def _incumbent(raw: bytes) -> str:

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 
 from zeroconf import Error, IPVersion, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
-from firstboot.cluster.hints import Hints, read_txt
+from firstboot.cluster.hints import TXT_MAJOR, Hints, read_txt
 from firstboot.errors import TrivetError
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Announcement:
 
     def txt(self) -> dict[str, str]:
         return {
-            "v": "1",
+            "v": TXT_MAJOR,
             "site": self.site_id,
             "slot": str(self.slot),
             "node": self.node_id,

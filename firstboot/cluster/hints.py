@@ -6,7 +6,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 MAX_HINTS = 512
 MAX_PER_SLOT = 16
@@ -68,13 +68,6 @@ class Hints:
             self._hints[node_id] = hint
             self._make_room(slot)
         return before is None or (before.slot, before.addresses, before.port) != (slot, hint.addresses, port)
-
-    def drop(self, node_id: str) -> None:
-        """Its holder said goodbye, or so somebody says: it ages faster, but stays while it is needed."""
-        with self._lock:
-            hint = self._hints.get(node_id)
-            if hint is not None:
-                self._hints[node_id] = replace(hint, seen_s=min(hint.seen_s, self._clock() - MAX_AGE_S + 60))
 
     def of_slot(self, slot: int) -> list[Hint]:
         """The hints of one slot, newest first."""

@@ -6,11 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from firstboot.context import Context
 from firstboot.model import Model
 from firstboot.seed import Id
-
-MAJOR = 1
 
 
 class View(Model):
@@ -30,8 +27,3 @@ class View(Model):
     claims: dict[int, Id] = Field(default={}, max_length=300)
     founder: int | None = None
     address: str | None = Field(default=None, max_length=64)
-
-
-def current(context: Context) -> dict[int, View]:
-    """The last view of each member by slot number, this node's included; members that never answered are absent."""
-    return dict(context.views)

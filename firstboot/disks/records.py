@@ -5,15 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from firstboot.document import Source, load_document
 from firstboot.errors import RefusedError
 from firstboot.files import write_atomic
 from firstboot.model import Model
 from firstboot.paths import STATE
 
 RECORDS = STATE / "disks.json"
-MAJOR = 1
 
 
 class DiskRecord(Model):
@@ -46,17 +44,16 @@ class DiskRecords(Model):
 
 def read_records(path: Path = RECORDS) -> DiskRecords:
     """The records, empty when nothing was taken yet; raises RefusedError when they can't be understood."""
+    source = Source(
+        f"record of disks {path}",
+        hint="no disk is touched until it is understood",
+        version_hint="boot the newer image that wrote it",
+        error=RefusedError,
+    )
     try:
-        raw = path.read_text()
+        return load_document(path, DiskRecords, source)
     except FileNotFoundError:
         return DiskRecords()
-    try:
-        records = DiskRecords.model_validate_json(raw)
-    except ValidationError as error:
-        raise RefusedError(f"{path} is damaged", hint="no disk is touched until it is understood") from error
-    if records.version.partition(".")[0] != str(MAJOR):
-        raise RefusedError(f"{path} has format version {records.version}; this node reads {MAJOR}.x")
-    return records
 
 
 def write_records(records: DiskRecords, path: Path = RECORDS) -> None:

@@ -8,14 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
+from firstboot.document import Source, load_document
 from firstboot.errors import RefusedError
 from firstboot.files import write_atomic
 from firstboot.model import Model
 
 TAG_FILE = ".trivet-brick.json"
-MAJOR = 1
 LABEL_NEW = "trivet-new"
 """The label while a brick is being made: it never held data, so it may be made again."""
 LABEL_READY = "trivet-brick"
@@ -76,19 +74,18 @@ def write_tag(mount: Path, brick: Brick) -> None:
 def read_tag(mount: Path) -> TagFile | None:
     """The tag file, or None when there is none; raises RefusedError for one that can't be understood."""
     path = mount / TAG_FILE
+    source = Source(
+        f"tag file {path}",
+        hint="look at it by hand",
+        version_hint="boot the newer image that wrote it",
+        error=RefusedError,
+    )
     try:
-        raw = path.read_text()
+        return load_document(path, TagFile, source)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise RefusedError(f"{path} can't be read: {error.strerror}", hint="look at the disk: dmesg") from error
-    try:
-        tag = TagFile.model_validate_json(raw)
-    except ValidationError as error:
-        raise RefusedError(f"{path} is no tag file that this version reads", hint="look at it by hand") from error
-    if tag.version.partition(".")[0] != str(MAJOR):
-        raise RefusedError(f"{path} has format version {tag.version}; this node reads {MAJOR}.x")
-    return tag
 
 
 def require_tag(mount: Path, brick: Brick) -> None:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import logging
 import os
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import libvirt
 
 from firstboot.disks.mounts import mounted_at
 from firstboot.domains.registrar import Domain, State
-from firstboot.errors import RefusedError, TrivetError
+from firstboot.errors import RefusedError
+from firstboot.libvirtd import connected
 from firstboot.paths import DOMAINS
 from firstboot.services import start
 
-if TYPE_CHECKING:
-    import libvirt
-
 log = logging.getLogger(__name__)
 
-URI = "qemu:///system"
 UNIT = "libvirtd"
 FS = "http://libvirt.org/schemas/storagepool/fs/1.0"
-OWNER = "trivet"
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ class LibvirtRegistrar:
     """The registrar `libvirt`."""
 
     def look(self, domain: Domain) -> State:
-        with _connection() as connection:
+        with connected(f"libvirt pool {domain.name}") as connection:
             pool = _find(connection, domain.name)
             if pool is None:
                 return "missing"
@@ -114,7 +110,7 @@ class LibvirtRegistrar:
 
     def register(self, domain: Domain, report: Callable[[str], None]) -> None:
         start(UNIT)
-        with _connection() as connection:
+        with connected(f"libvirt pool {domain.name}") as connection:
             _register(connection, domain, report)
 
 
@@ -140,7 +136,7 @@ def _register(connection: libvirt.virConnect, domain: Domain, report: Callable[[
     wanted = wanted_pool(domain)
     pool = _find(connection, domain.name)
     if pool is not None:
-        found = parse(str(pool.XMLDesc(_inactive_flag())))
+        found = parse(str(pool.XMLDesc(libvirt.VIR_STORAGE_XML_INACTIVE)))
         require_ours(wanted, found)
         if found != wanted:
             report(f"correcting the libvirt pool {domain.name}")
@@ -173,36 +169,6 @@ def _with_uuid(pool: LibvirtPool, uuid: str) -> str:
     root = ElementTree.fromstring(render(pool))  # noqa: S314  # our own text
     ElementTree.SubElement(root, "uuid").text = uuid
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _inactive_flag() -> int:
-    import libvirt
-
-    return int(libvirt.VIR_STORAGE_XML_INACTIVE)
-
-
-@contextmanager
-def _connection() -> Iterator[libvirt.virConnect]:
-    """A connection to the local libvirtd; its errors become TrivetError."""
-    import libvirt
-
-    libvirt.registerErrorHandler(_ignore, None)
-    try:
-        connection = libvirt.open(URI)
-    except libvirt.libvirtError as error:
-        raise TrivetError(
-            f"libvirtd does not answer: {error}", hint="look at its log: journalctl -u libvirtd"
-        ) from None
-    try:
-        yield connection
-    except libvirt.libvirtError as error:
-        raise TrivetError(f"libvirt refused: {error}", hint="look at its log: journalctl -u libvirtd") from None
-    finally:
-        connection.close()
-
-
-def _ignore(_context: object, _error: object) -> None:
-    """libvirt would print every error on stderr, too."""
 
 
 def _find(connection: libvirt.virConnect, name: str) -> libvirt.virStoragePool | None:

@@ -40,7 +40,6 @@ class Link(_Fact):
     permanent_mac: str | None = Field(default=None, alias="permaddr")
     mtu: int = 1500
     flags: tuple[str, ...] = ()
-    master: str | None = None
     info: LinkInfo = Field(default=LinkInfo(), alias="linkinfo")
     addresses: tuple[AddressFact, ...] = Field(default=(), alias="addr_info")
 

@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import libvirt
 
-from firstboot.errors import RefusedError, TrivetError
+from firstboot.errors import RefusedError
+from firstboot.libvirtd import connected
 from firstboot.plan import GuestBridge
-
-URI = "qemu:///system"
 
 
 def keep(bridge: GuestBridge) -> None:
     """Make the network as it should be; raises TrivetError when libvirt does not answer or another has the name."""
-    libvirt.registerErrorHandler(_silent, None)
-    try:
-        connection = libvirt.open(URI)
-        try:
-            _keep(connection, bridge)
-        finally:
-            connection.close()
-    except libvirt.libvirtError as error:
-        raise TrivetError(
-            f"libvirt network {bridge.libvirt_network} on {bridge.name}: {error}",
-            hint="look at libvirt's log: journalctl -u libvirtd",
-        ) from error
+    with connected(f"libvirt network {bridge.libvirt_network} on {bridge.name}") as connection:
+        _keep(connection, bridge)
 
 
 def document(bridge: GuestBridge) -> str:
@@ -48,7 +37,3 @@ def _keep(connection: libvirt.virConnect, bridge: GuestBridge) -> None:
         network.create()
     if not network.autostart():
         network.setAutostart(1)
-
-
-def _silent(_context: None, _error: tuple[object, ...]) -> None:
-    """libvirt prints errors to standard error unless a handler takes them; they come as exceptions too."""

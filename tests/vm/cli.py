@@ -12,6 +12,6 @@ TRIVET = Path(sys.executable).with_name("trivet")
 PROFILE = ROOT / "profiles" / "lab.yaml"
 
 
-def trivet(*words: str | Path, timeout_s: float = 120.0, check: bool = True) -> Completed:
+def trivet(*words: str | Path, timeout_s: float = 900.0, check: bool = True) -> Completed:
     """Run `trivet` with these words in the project's folder."""
     return run([TRIVET, *words], timeout_s=timeout_s, check=check, cwd=ROOT)

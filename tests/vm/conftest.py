@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import testinfra
+from testinfra.host import Host
 
 from builder.lab.report import LabStatus
 from builder.lab.state import LabFolder, LabState, lab_folder, labs_root, load
@@ -48,7 +51,7 @@ def labs_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path
     patch = pytest.MonkeyPatch()
     patch.setenv("TRIVET_LAB", str(root))
     yield root
-    caches = {"kvm-probe.json", ".libvirt-cache"}
+    caches = {"kvm-probe.json", ".libvirt-cache", ".qemu", ".qemu.lock"}
     left = [path.name for path in root.iterdir() if path.name not in caches] if root.exists() else []
     patch.undo()
     assert not left, f"labs left something in {root}: {left}"
@@ -75,20 +78,40 @@ def keep_logs(folder: LabFolder) -> None:
         shutil.copyfile(log, KEPT_LOGS / f"{folder.name}-{log.parent.name}.log")
 
 
-@pytest.fixture(scope="module")
-def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """Three nodes, formed by `trivet lab up`; the wait is extended while they make progress."""
+@contextmanager
+def formed_lab(profile: Path, image_folder: Path, site: Path, *more: str) -> Iterator[Lab]:
+    """What `trivet lab up` made of a profile, formed; the wait is extended while its nodes make progress."""
     folder = lab_folder(f"vm{os.getpid()}")
-    site = tmp_path_factory.mktemp("site") / "site"
     where = ["--name", folder.name]
+    words = [*where, "--image", image_folder, "--site", site, *more, "--json"]
     try:
-        done = trivet("lab", "up", PROFILE, *where, "--image", image_folder, "--site", site, "--json", timeout_s=7200)
+        done = trivet("lab", "up", profile, *words, timeout_s=7200)
         yield Lab(folder, load(folder), site, LabStatus.model_validate_json(done.stdout))
     finally:
         keep_logs(folder)
         bridge = load(folder).bridge if folder.state_file.exists() else None
-        trivet("lab", "down", *where, timeout_s=300)
+        trivet("lab", "down", *where)
         assert not folder.path.exists()
         assert not site.exists(), "the lab made the site, and leaves it behind"
         assert bridge is None or not Path("/sys/class/net", bridge).exists()
         assert labs_root().exists()
+
+
+@pytest.fixture(scope="module")
+def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Three nodes of profiles/lab.yaml."""
+    with formed_lab(PROFILE, image_folder, tmp_path_factory.mktemp("site") / "site") as made:
+        yield made
+
+
+def host_of(lab: Lab, number: int) -> Host:
+    """testinfra's view of a node, over ssh with the site's key and the host keys that mutual TLS brought."""
+    options = f"-o UserKnownHostsFile={lab.site}/known_hosts -o StrictHostKeyChecking=yes -o ConnectTimeout=60"
+    # One login for all checks: on an emulated node each takes seconds.
+    options += f" -o ControlPath={lab.folder.path}/ssh-{number} -o ControlMaster=auto -o ControlPersist=600"
+    options += " -o ServerAliveInterval=60"
+    return testinfra.get_host(
+        f"ssh://root@{lab.address(number)}",
+        ssh_identity_file=str(lab.site / "admin_ed25519"),
+        ssh_extra_args=f"-F none {options} -o IdentitiesOnly=yes -o LogLevel=ERROR",
+    )

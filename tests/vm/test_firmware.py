@@ -16,7 +16,7 @@ import pexpect
 import pytest
 from pexpect.fdpexpect import fdspawn
 
-from builder.lab import bridge, daemon, down, image, up
+from builder.lab import bridge, daemon, down, emulator, image, up
 from builder.lab.console import open_console
 from builder.lab.hypervisor import connected
 from builder.lab.probe import choose
@@ -26,8 +26,6 @@ from firstboot.plan import Plan
 from tests.vm.cli import PROFILE
 from tests.vm.conftest import keep_logs
 from tests.vm.stranger import stranger
-
-pytestmark = pytest.mark.full
 
 QUIET_LIMIT_S = 600.0
 """A console that is silent for so long has stopped; a boot under emulation takes 90 s, two at once 190 s."""
@@ -53,12 +51,13 @@ def power_on(firmware: Firmware, plan: Plan, image_folder: Path, undo: ExitStack
     assert source is not None
     wish = up.Wish(plan, PROFILE.parent, image_folder, Path("/nonexistent"), nodes=1, firmware=firmware)
     uri = daemon.private_uri(folder.libvirt)
-    state = up.design(folder.name, wish, source, bridge.routed_networks(), choose("auto"), uri, private_daemon=True)
+    acceleration, view = choose("auto"), View(("node1",))
+    qemu = emulator.choose(acceleration.kind, private_daemon=True, view=view)
+    state = up.design(folder.name, wish, source, bridge.routed_networks(), acceleration, uri, True, qemu)
     folder.path.mkdir(mode=0o711, parents=True)
     undo.callback(down.take_down, folder, keep_site=True)
     undo.callback(keep_logs, folder)
     save(folder, state)
-    view = View(("node1",))
     up.make_ground(folder, state, view)
     state = up.make_files(folder, state, view)
     with connected(state.libvirt_uri) as guests:

@@ -10,7 +10,6 @@ from typing import Any
 import jsonschema
 import pexpect
 import pytest
-import testinfra
 from testinfra.host import Host
 
 from builder.lab.report import LabStatus
@@ -18,10 +17,8 @@ from builder.lab.state import LabState
 from firstboot import paths
 from firstboot.paths import ADMISSION_PORT
 from tests.vm.cli import PROFILE, TRIVET, trivet
-from tests.vm.conftest import Lab
+from tests.vm.conftest import Lab, host_of
 from tests.vm.stranger import stranger
-
-pytestmark = pytest.mark.full
 
 NODES = (1, 2, 3)
 VOLUME = "vmstore"
@@ -33,18 +30,6 @@ def number(request: pytest.FixtureRequest) -> int:
     found = request.param
     assert isinstance(found, int)
     return found
-
-
-def host_of(lab: Lab, number: int) -> Host:
-    """testinfra's view of a node, over ssh with the site's key and the host keys that mutual TLS brought."""
-    options = f"-o UserKnownHostsFile={lab.site}/known_hosts -o StrictHostKeyChecking=yes -o ConnectTimeout=60"
-    # One login for all checks: on an emulated node each takes seconds.
-    options += f" -o ControlPath={lab.folder.path}/ssh-{number} -o ControlMaster=auto -o ControlPersist=600"
-    return testinfra.get_host(
-        f"ssh://root@{lab.address(number)}",
-        ssh_identity_file=str(lab.site / "admin_ed25519"),
-        ssh_extra_args=f"-F none {options} -o IdentitiesOnly=yes -o LogLevel=ERROR",
-    )
 
 
 @pytest.fixture(scope="module")

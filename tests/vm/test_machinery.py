@@ -97,6 +97,21 @@ def test_machines_outlive_their_daemon(name: str, tiny: Path, tmp_path: Path) ->
     trivet("lab", "down", "--name", name)
 
 
+def test_a_lab_whose_state_is_damaged_is_still_taken_down(name: str, tiny: Path, tmp_path: Path) -> None:
+    trivet(*up(name, tiny, tmp_path / "site", "--nodes", "1", "--no-wait"))
+    folder = lab_folder(name)
+    (pid_file,) = folder.libvirt.glob("run/libvirt/qemu/*.pid")
+    machine = running_pid(pid_file, "qemu-system-x86_64", folder.path)
+    assert machine is not None
+    folder.state_file.write_text("{")
+    refused = trivet("lab", "status", "--name", name, check=False)
+    assert refused.returncode == Exit.BAD_INPUT
+    assert f"trivet lab down --name {name}" in refused.stderr
+    trivet("lab", "down", "--name", name)
+    assert not Path(f"/proc/{machine}").exists()
+    assert not folder.path.exists()
+
+
 def test_an_interrupted_up_is_gone_on_with(name: str, tiny: Path, tmp_path: Path) -> None:
     folder = lab_folder(name)
     words = [str(word) for word in up(name, tiny, tmp_path / "site")]

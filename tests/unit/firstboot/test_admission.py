@@ -267,10 +267,10 @@ def test_idle_connections_of_one_address_are_bounded(served: Served) -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "not JSON"),
-        (b"[]", "not an object"),
-        (b'{"version": "2.0"}', "format version 2.0"),
-        (b'{"version": "1.0", "node_id": "x"}', "is wrong"),
+        (b"", "damaged"),
+        (b"[]", "not of format trivet-view"),
+        (b'{"format": "trivet-view", "version": "2.0"}', "format version 2.0"),
+        (b'{"format": "trivet-view", "version": "1.0", "node_id": "x"}', "is damaged: node_id"),
     ],
 )
 def test_views_are_typed_at_the_door(raw: bytes, words: str) -> None:

@@ -107,6 +107,42 @@ def test_one_build_makes_a_layer_at_a_time(cache: Cache) -> None:
     assert other.communicate()[0] == "True\n"
 
 
+def test_a_layer_is_made_once_and_again_when_it_is_damaged(cache: Cache) -> None:
+    makes = []
+
+    def make(work: Path, made: Path) -> None:
+        assert made.parent == work
+        makes.append(work)
+        (made / "file").write_text("content")
+
+    def obtain() -> Path:
+        return cache.obtain("kind", KEY, make, lambda: pytest.fail("nobody else makes it"))
+
+    folder = obtain()
+    assert (folder / "file").read_text() == "content"
+    assert obtain() == folder
+    assert len(makes) == 1
+    (folder / "file").write_text("contenT")
+    assert obtain() == folder
+    assert (folder / "file").read_text() == "content"
+    assert len(makes) == 2
+
+
+def test_who_waited_for_a_layer_takes_it(cache: Cache) -> None:
+    code = (
+        "import sys, pathlib; from builder.image.cache import Cache\n"
+        "folder = Cache(pathlib.Path(sys.argv[1])).obtain('kind', sys.argv[2], None, lambda: print('waited'))\n"
+        "print(folder)\n"
+    )
+    with cache.lock("kind", KEY):
+        argv = [sys.executable, "-c", code, str(cache.root), KEY]
+        other = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=3)
+        folder = put(cache)
+    assert other.communicate()[0] == f"waited\n{folder}\n"
+
+
 def test_digest_sees_data_and_places(tmp_path: Path) -> None:
     digests = set()
     for offset, data in ((0, b"a"), (1 << 20, b"a"), (1 << 20, b"b")):

@@ -117,10 +117,3 @@ def test_pieces_of_a_growing_log_make_the_same_progress(
         seen += len(piece)
         stages_seen += [progress.stage for progress in log.read()]
     assert stages_seen == ["firmware", "boot menu", "kernel", "services", "network", "formed"]
-
-
-def test_the_tail_is_readable(tmp_path: Path) -> None:
-    path = tmp_path / "serial.log"
-    path.write_bytes(b"\x1b[0;1mone\x1b[0m\r\n\r\ntwo\r\n")
-    assert SerialLog(path).tail(5) == ["one", "two"]
-    assert SerialLog(tmp_path / "none").tail(5) == []

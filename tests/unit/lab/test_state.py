@@ -44,8 +44,8 @@ def test_a_newer_major_version_is_refused_by_name() -> None:
     ("text", "message"),
     [
         ("{", "damaged"),
-        ("[]", "not a lab's state"),
-        ('{"format": "trivet-site", "version": "1.0"}', "not a lab's state"),
+        ("[]", "not of format trivet-lab"),
+        ('{"format": "trivet-site", "version": "1.0"}', "not of format trivet-lab"),
         ('{"format": "trivet-lab", "version": "1.0", "name": "lab"}', "damaged: plan"),
     ],
 )

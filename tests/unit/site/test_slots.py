@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.site.folder import Site, open_site
-from builder.site.slots import find_slot, issue_seed, next_free_slot, slot_uses
+from builder.site.slots import find_slot, issue_seed, slot_uses
 from firstboot.cluster.trust import verify_seed
 from firstboot.errors import BadInputError, RefusedError
 from firstboot.seed import Overrides
@@ -32,18 +32,7 @@ def test_a_used_slot_is_refused_unless_again(site: Site) -> None:
     second = issue_seed(site, 1, written_to="other stick", again=True)
     assert second.slot.seed_id != first.slot.seed_id
     assert second.slot.certificate != first.slot.certificate
-    assert [use.free for use in slot_uses(open_site(site.path))] == [False, True, True]
-    assert len(slot_uses(open_site(site.path))[0].issues) == 2
-
-
-def test_the_next_free_slot(site: Site) -> None:
-    issue_seed(site, 1, written_to="a")
-    free = next_free_slot(open_site(site.path))
-    assert free is not None
-    assert free.number == 2
-    for number in (2, 3):
-        issue_seed(site, number, written_to="b")
-    assert next_free_slot(open_site(site.path)) is None
+    assert [len(use.issues) for use in slot_uses(open_site(site.path))] == [2, 0, 0]
 
 
 def test_slots_by_number_and_name(site: Site) -> None:

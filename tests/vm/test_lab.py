@@ -16,13 +16,18 @@ from builder.lab.report import LabStatus
 from builder.lab.state import LabState
 from firstboot import paths
 from firstboot.paths import ADMISSION_PORT
-from tests.vm.cli import PROFILE, TRIVET, trivet
+from tests.vm.cli import PROFILE, ROOT, TRIVET, trivet
 from tests.vm.conftest import Lab, host_of
 from tests.vm.stranger import stranger
 
 NODES = (1, 2, 3)
 VOLUME = "vmstore"
 GLUSTER_PORTS = {24007, *range(49152, 61000)}
+
+
+def schema(name: str) -> Any:
+    """A format's published schema."""
+    return json.loads((ROOT / "docs" / "schemas" / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="module", params=NODES, ids=lambda number: f"node{number}")
@@ -45,8 +50,22 @@ def test_every_node_has_formed(lab: Lab) -> None:
 def test_the_status_keeps_to_its_schema(lab: Lab) -> None:
     done = trivet("lab", "status", "--name", lab.name, "--json", timeout_s=300)
     document = json.loads(done.stdout)
-    jsonschema.validate(document, LabStatus.model_json_schema(mode="serialization"))
+    jsonschema.validate(document, schema("trivet-lab-status"))
     assert (document["format"], document["formed"]) == ("trivet-lab-status", True)
+
+
+def test_the_nodes_own_status_keeps_to_its_schema(node: Host) -> None:
+    document = json.loads(node.check_output("trivet-node status --json"))
+    jsonschema.validate(document, schema("trivet-status"))
+    assert (document["phase"], document["state"]) == ("formed", "done")
+
+
+def test_the_workstation_sees_what_the_nodes_say(lab: Lab) -> None:
+    """Found by mDNS on the lab's bridge, asked over ssh with the admin key."""
+    document = json.loads(trivet("site", "status", lab.site, "--json").stdout)
+    jsonschema.validate(document, schema("trivet-site-status"))
+    seen = {(node["name"], node["status"]["phase"]) for node in document["nodes"]}
+    assert seen == {(f"node{n}", "formed") for n in NODES}
 
 
 def test_the_volume_has_a_brick_on_every_node(lab: Lab) -> None:
@@ -192,6 +211,7 @@ def test_the_console_leads_to_a_login(lab: Lab) -> None:
 
 def test_times_are_split_by_phase(lab: Lab) -> None:
     document = json.loads(trivet("lab", "times", "--name", lab.name, "--json", timeout_s=300).stdout)
+    jsonschema.validate(document, schema("trivet-lab-times"))
     assert document["slowest"] in {f"node{n}" for n in NODES}
     for node in document["nodes"]:
         names = [part["name"] for part in node["parts"]]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from builder.lab import bridge
@@ -51,8 +52,9 @@ def up(name: str, image: Path, site: Path, *more: str) -> list[str | Path]:
 
 
 def running(name: str) -> int:
-    labs = json.loads(trivet("lab", "list", "--json").stdout)["labs"]
-    return next(int(lab["running"]) for lab in labs if lab["name"] == name)
+    document = json.loads(trivet("lab", "list", "--json").stdout)
+    jsonschema.validate(document, json.loads((ROOT / "docs/schemas/trivet-lab-list.json").read_text()))
+    return next(int(lab["running"]) for lab in document["labs"] if lab["name"] == name)
 
 
 def daemon_pid(folder: LabFolder) -> int:
@@ -100,7 +102,7 @@ def test_machines_outlive_their_daemon(name: str, tiny: Path, tmp_path: Path) ->
 def test_a_lab_whose_state_is_damaged_is_still_taken_down(name: str, tiny: Path, tmp_path: Path) -> None:
     trivet(*up(name, tiny, tmp_path / "site", "--nodes", "1", "--no-wait"))
     folder = lab_folder(name)
-    (pid_file,) = folder.libvirt.glob("run/libvirt/qemu/*.pid")
+    (pid_file,) = folder.libvirt.glob("run/libvirt/qemu/trivet-*.pid")
     machine = running_pid(pid_file, "qemu-system-x86_64", folder.path)
     assert machine is not None
     folder.state_file.write_text("{")

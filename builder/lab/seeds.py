@@ -14,13 +14,18 @@ from firstboot.plan import Plan
 
 
 def make_site(state: LabState, view: View) -> None:
-    """The lab's site, made when its folder is missing; raises RefusedError when it is a site of another plan."""
+    """The lab's site, made when its folder is missing; raises RefusedError when the one there is can't be used."""
     if not state.site_folder.exists():
         view.step(f"making the site in {state.site_folder}")
         state.site_folder.parent.mkdir(parents=True, exist_ok=True)
         create_site(state.site_folder, state.name, state.plan)
         return
     site = open_site(state.site_folder)
+    if site.has_passphrase:
+        raise RefusedError(
+            f"the root key of site {site.name} in {site.path} has a passphrase, and a lab issues seeds by itself",
+            hint="give the lab a site folder of its own: --site DIR",
+        )
     if not same_plan(site.plan, state.plan):
         raise RefusedError(
             f"site {site.name} in {site.path} was made for another plan than {state.plan.name}",

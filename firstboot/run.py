@@ -25,7 +25,7 @@ _beat: ContextVar[Callable[[float], None]] = ContextVar("_beat", default=lambda 
 
 
 def beat_with(beat: Callable[[float], None]) -> None:
-    """Call `beat` with the time limit of each command that this thread starts from now on; other threads' don't count."""
+    """Call `beat` with the time limit of each command that this thread starts from now on, and no other thread."""
     _beat.set(beat)
 
 

@@ -1,4 +1,4 @@
-"""The agent's heart: alive in a pause and in a command within its limit, dead when neither ends; the watchdog's food."""
+"""The agent's heart: alive in a pause and in a command within its limit, dead when they don't end; the watchdog."""
 
 from __future__ import annotations
 

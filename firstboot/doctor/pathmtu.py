@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +45,7 @@ def check(node: Node) -> Iterator[Judgement]:
         else:
             error = getattr(result, "error", None)
             why = error.message if isinstance(error, TrivetError) else f"not measured within {LIMIT_S:g} s"
-            yield warned(why, "try it: ping -M do", about=_about(member))
+            yield warned(why, f"try it: {shlex.join(argv(member.address, mtu))}", about=_about(member))
 
 
 def judge(member: Member, mtu: int, echoes: Echoes) -> Judgement:

@@ -20,13 +20,20 @@ def check(node: Node) -> Iterator[Judgement]:
         yield skipped("phase pool has not begun yet")
         return
     if not is_active("glusterd"):
-        yield failed("glusterd does not run here", "journalctl -u glusterd; trivet-node status")
+        yield judge_absence(pooled=node.finished("pool"))
         return
     context = node.context()
     yield judge_peers(facts.peers(context), pooled=node.ever_finished("pool"))
     found = {volume.name: volume for volume in facts.volumes(context)}
     for plan in node.claimed_seed.plan.volumes:
         yield judge_volume(plan, found.get(plan.name), made=node.ever_finished("volumes"))
+
+
+def judge_absence(*, pooled: bool) -> Judgement:
+    """No glusterd: the agent starts it in the phase pool, on a formed node too, each time that the machine starts."""
+    if pooled:
+        return failed("glusterd does not run here", "why it ended: journalctl -u glusterd")
+    return warned("glusterd does not run yet", "the agent starts it in phase pool: trivet-node status")
 
 
 def judge_peers(peers: Sequence[PeerStatus], *, pooled: bool) -> Judgement:

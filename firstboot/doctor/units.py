@@ -44,7 +44,7 @@ def check(node: Node) -> Iterator[Judgement]:
 def wanted(node: Node) -> tuple[str, ...]:
     """The units that should run: glusterd once its phase has begun, libvirtd where there are guests."""
     mode = node.seed.plan.mode if node.seed is not None else None
-    gluster = mode in (Mode.GLUSTER, Mode.BOTH) and (node.entered("pool") or node.ever_finished("pool"))
+    gluster = mode in (Mode.GLUSTER, Mode.BOTH) and node.entered("pool")
     virt = mode in (Mode.VIRT, Mode.BOTH)
     return (*ALWAYS, *(["glusterd.service"] if gluster else []), *(["libvirtd.service"] if virt else []))
 

@@ -48,7 +48,7 @@ def judge_status(status: NodeStatus | None, *, alive: bool, now: datetime) -> Ju
 def judge_version(stamp: dict[str, object]) -> Judgement:
     """The image's stamp, by which nodes are compared."""
     if "version" not in stamp:
-        return skipped("no image: trivet-node version", about="version")
+        return skipped("this is no image; trivet-node version says the agent's", about="version")
     epoch, key = stamp.get("epoch"), str(stamp.get("key", ""))
     built = f", built {datetime.fromtimestamp(epoch, UTC):%Y-%m-%d %H:%M} UTC" if isinstance(epoch, int) else ""
     return passed(f"Trivet {stamp['version']}{built}, content {key[:12] or 'unknown'}", about="version")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,13 +22,13 @@ from firstboot.doctor import (
     timekeeping,
     units,
 )
-from firstboot.doctor.bounded import Late, Raised, Result, gather
+from firstboot.doctor.bounded import Late, Raised, gather
 from firstboot.doctor.node import Node, read_node
 from firstboot.doctor.report import DoctorReport, Finding, Judgement, Verdict, failed, skipped
 from firstboot.errors import TrivetError
 from firstboot.runner import BUG_HINT
 
-LIMIT_S = 90.0
+LIMIT_S = 120.0
 """For all checks, because they run side by side. On a quiet machine the slowest lasts ten seconds; emulated, more."""
 READ_LIMIT_S = 30.0
 
@@ -80,10 +80,13 @@ def examine(checks: Sequence[Check] = CHECKS, *, limit_s: float = LIMIT_S) -> Do
     """Look at everything; lasts at most `READ_LIMIT_S` and `limit_s` together."""
     began, began_s = datetime.now(UTC), time.monotonic()
     node, findings = _read()
-    tasks = [partial(look, check, node) for check in checks]
+    found: list[list[Judgement]] = [[] for _ in checks]
+    tasks = [partial(_collect, check, node, into) for check, into in zip(checks, found, strict=True)]
     results = gather(tasks, limit_s=limit_s, workers=len(tasks))
-    for check, result in zip(checks, results, strict=True):
-        findings += [_finding(check.name, judgement) for judgement in judgements(result)]
+    for check, into, result in zip(checks, found, results, strict=True):
+        # One that hung may go on and find more: what it has found by now is what counts.
+        told = [*into, hung(result.limit_s)] if isinstance(result, Late) else into
+        findings += [_finding(check.name, judgement) for judgement in told]
     return DoctorReport(
         taken=began,
         duration_s=round(time.monotonic() - began_s, 3),
@@ -95,27 +98,20 @@ def examine(checks: Sequence[Check] = CHECKS, *, limit_s: float = LIMIT_S) -> Do
     )
 
 
-def look(check: Check, node: Node) -> tuple[Judgement, ...]:
-    """One check's judgements. What it raises after some of them takes none of those back."""
+def look(check: Check, node: Node) -> Iterator[Judgement]:
+    """One check's judgements; what it raises after some of them takes none of those back."""
     reason = check.needs(node)
     if reason:
-        return (skipped(reason),)
-    found: list[Judgement] = []
+        yield skipped(reason)
+        return
     try:
-        for judgement in check.step(node):
-            found.append(judgement)
+        yield from check.step(node)
     except Exception as error:
-        found.append(of_error(error))
-    return tuple(found)
+        yield of_error(error)
 
 
-def judgements(result: Result[tuple[Judgement, ...]]) -> tuple[Judgement, ...]:
-    """What a check said, or that it hung."""
-    if isinstance(result, Late):
-        return (
-            failed(f"gave no answer within {result.limit_s:g} s", "the machine is overloaded, or what it asks hangs"),
-        )
-    return (of_error(result.error),) if isinstance(result, Raised) else result.value
+def hung(limit_s: float) -> Judgement:
+    return failed(f"gave no answer within {limit_s:g} s", "this machine is overloaded, or what is asked hangs: dmesg")
 
 
 def of_error(error: Exception) -> Judgement:
@@ -123,6 +119,11 @@ def of_error(error: Exception) -> Judgement:
     if isinstance(error, TrivetError):
         return failed(error.message, error.hint)
     return failed(f"unexpected {type(error).__name__}: {error}", BUG_HINT)
+
+
+def _collect(check: Check, node: Node, into: list[Judgement]) -> None:
+    for judgement in look(check, node):
+        into.append(judgement)
 
 
 def _read() -> tuple[Node, list[Finding]]:

@@ -40,6 +40,8 @@ class Seen:
 def check(node: Node) -> Iterator[Judgement]:
     """Look at every other slot; nothing is claimed."""
     seed, members = node.claimed_seed, node.members
+    if not node.others:
+        yield skipped("this site has one node")
     known = [slot for slot in node.others if slot.number in members]
     context = client_context(seed)
 

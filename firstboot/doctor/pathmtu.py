@@ -10,7 +10,7 @@ from functools import partial
 from firstboot.context import Member
 from firstboot.doctor.bounded import Value, gather
 from firstboot.doctor.node import Node
-from firstboot.doctor.report import Judgement, failed, passed, warned
+from firstboot.doctor.report import Judgement, failed, passed, skipped, warned
 from firstboot.errors import TrivetError
 from firstboot.run import run
 
@@ -38,6 +38,8 @@ def check(node: Node) -> Iterator[Judgement]:
     """Ping each member whose address is known."""
     mtu = node.claimed_seed.plan.network.mtu
     members = [member for slot, member in sorted(node.members.items()) if slot != node.slot.number]
+    if not members:
+        yield skipped("no other member is known yet")
     results = gather([partial(ping, member.address, mtu) for member in members], limit_s=LIMIT_S, workers=WORKERS)
     for member, result in zip(members, results, strict=True):
         if isinstance(result, Value):

@@ -44,7 +44,7 @@ def judge_floor(now_s: float, stamp: dict[str, object]) -> Judgement:
     """The clock against the image's build time, before which it can't be."""
     epoch = stamp.get("epoch")
     if isinstance(epoch, bool) or not isinstance(epoch, int | float):
-        return skipped("no image: it would say when it was built", about="floor")
+        return skipped("this is no image, which would say when it was built", about="floor")
     built, now = (f"{datetime.fromtimestamp(s, UTC):%Y-%m-%d %H:%M} UTC" for s in (epoch, now_s))
     if clock.behind(now_s, stamp) is not None:
         hint = "restart the agent, which sets it: systemctl restart trivet-firstboot; replace the clock's battery"

@@ -18,6 +18,7 @@ from firstboot.cluster.claims import ClaimsDocument
 from firstboot.cluster.views import View
 from firstboot.disks.records import DiskRecords
 from firstboot.disks.tags import TagFile
+from firstboot.doctor.report import DoctorReport
 from firstboot.files import write_atomic
 from firstboot.model import Model
 from firstboot.plan import Plan
@@ -34,6 +35,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     CheckReport,
     ClaimsDocument,
     DiskRecords,
+    DoctorReport,
     JournalDocument,
     LabList,
     LabState,

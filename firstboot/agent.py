@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import fcntl
 import logging
 import os
@@ -17,9 +18,11 @@ from firstboot import paths
 from firstboot.cluster.membership import Membership
 from firstboot.context import Context
 from firstboot.errors import RefusedError
+from firstboot.heart import Heart
 from firstboot.identity import Identity
 from firstboot.notify import keep_alive, notify
 from firstboot.reporter import Reporter, utc_now
+from firstboot.run import beat_with
 from firstboot.runner import Runner
 from firstboot.sequence import TITLES, sequence
 from firstboot.state import Journal
@@ -30,6 +33,7 @@ log = logging.getLogger(__name__)
 def serve(given_seed: Path | None) -> None:
     """Run until SIGTERM or SIGINT; raises RefusedError when another agent runs."""
     stop = threading.Event()
+    faulthandler.enable()  # the watchdog kills with SIGABRT: the journal then says where the loop hung
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     for folder in (paths.STATE, paths.RUN):
@@ -39,6 +43,8 @@ def serve(given_seed: Path | None) -> None:
 
 
 def _run(given_seed: Path | None, stop: threading.Event) -> None:
+    heart = Heart(time.monotonic)
+    beat_with(heart.beat)
     journal = Journal(paths.JOURNAL)
     reporter = Reporter(tuple(TITLES), now=utc_now)
     context = Context(report=reporter.progress)
@@ -53,10 +59,11 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
         journal=journal,
         now=utc_now,
         pause=stop.wait,
+        beat=heart.beat,
     )
     reporter.publish()
     notify("READY=1")
-    keep_alive(stop)
+    keep_alive(heart, stop)
     try:
         if runner.form():
             runner.keep(_summary, lambda: identity.problems() + membership.problems())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from firstboot.errors import BadInputError, Exit, MissingError
 EXAMPLES = """examples:
   trivet-node status            what this node is doing, and why it waits
   trivet-node status --json     the same for programs (docs/formats.md, trivet-status)
+  trivet-node doctor            what is wrong with a node that waits or misbehaves, and what to do next
   trivet-node run --seed FILE   run the agent with a seed from a file instead of a medium
 """
 
@@ -21,7 +23,7 @@ EXAMPLES = """examples:
 def execute(arguments: Sequence[str]) -> Exit:
     """Run a verb; raises TrivetError for the caller to print."""
     options = _parser().parse_args(arguments)
-    verbs = {"status": _status, "run": _run, "version": _version, "phases": _phases}
+    verbs = {"status": _status, "doctor": _doctor, "run": _run, "version": _version, "phases": _phases}
     return verbs[options.verb](options)
 
 
@@ -39,6 +41,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=form,
     )
     status.add_argument("--json", action="store_true", help="print the status document")
+    doctor = verbs.add_parser(
+        "doctor",
+        help="look at everything that a node needs, and say what to do next",
+        description="Changes nothing; works beside an agent, stuck or dead. Exit code 0: nothing failed (warnings "
+        "count as that); 1: something failed; 6: not run as root.",
+        epilog="example: trivet-node doctor --json",
+        formatter_class=form,
+    )
+    doctor.add_argument("--json", action="store_true", help="print the report as a document (trivet-doctor)")
     run = verbs.add_parser(
         "run",
         help="run the agent (what trivet-firstboot.service does)",
@@ -77,6 +88,16 @@ def _status(options: argparse.Namespace) -> Exit:
     if status.get("phase") == "formed":
         return Exit.OK
     return Exit.FAILED if status.get("state") == "failed" else Exit.WAITING
+
+
+def _doctor(options: argparse.Namespace) -> Exit:
+    if os.geteuid() != 0:
+        raise MissingError("only root can read the seed and look at disks", hint="sudo trivet-node doctor")
+    from firstboot.doctor import checks, table
+
+    report = checks.examine()
+    print(report.model_dump_json(indent=1) if options.json else table.render(report))
+    return Exit.OK if report.ok else Exit.FAILED
 
 
 def _run(options: argparse.Namespace) -> Exit:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,13 @@ from firstboot.errors import MissingError, TrivetError
 log = logging.getLogger(__name__)
 
 TAIL_LINES = 15
+
+_beat: ContextVar[Callable[[float], None]] = ContextVar("_beat", default=lambda _limit_s: None)
+
+
+def beat_with(beat: Callable[[float], None]) -> None:
+    """Call `beat` with the time limit of each command that this thread starts from now on, and no other thread."""
+    _beat.set(beat)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,7 @@ def run(
     """
     args = tuple(str(a) for a in argv)
     started = time.monotonic()
+    _beat.get()(timeout_s)
     process = _spawn(args, env=env, cwd=cwd, stderr=subprocess.PIPE, stdin=input_text is not None)
     try:
         out, err = process.communicate(input_text, timeout=timeout_s)
@@ -99,6 +108,7 @@ def follow(
     """
     args = tuple(str(a) for a in argv)
     started = time.monotonic()
+    _beat.get()(timeout_s)
     process = _spawn(args, env=env, cwd=cwd, stderr=subprocess.STDOUT, stdin=False)
     expired = threading.Event()
 

@@ -24,7 +24,10 @@ BUG_HINT = "this is a fault of Trivet: please report it with the output of journ
 
 
 class Runner:
-    """One run of the agent. `pause(s)` sleeps and says whether to stop; an argument, so that tests don't wait."""
+    """One run of the agent. `pause(s)` sleeps and says whether to stop; an argument, so that tests don't wait.
+
+    `beat(s)` is called at each turn of the loop: it gets on, and is heard of again after a pause of `s` seconds.
+    """
 
     def __init__(
         self,
@@ -35,13 +38,15 @@ class Runner:
         journal: Journal,
         now: Callable[[], datetime],
         pause: Callable[[float], bool],
+        beat: Callable[[float], None],
     ) -> None:
         self._phases = tuple(phases)
         self._context = context
         self._reporter = reporter
         self._journal = journal
         self._now = now
-        self._pause = pause
+        self._sleep = pause
+        self._beat = beat
 
     def form(self) -> bool:
         """Bring every phase to its end, in order; False when told to stop before that."""
@@ -87,6 +92,7 @@ class Runner:
                 return False
 
     def _attempt(self, phase: Phase) -> Outcome | TrivetError:
+        self._beat(0.0)
         try:
             return phase.step(self._context)
         except TrivetError as error:
@@ -95,6 +101,10 @@ class Runner:
         except Exception as error:
             log.exception("%s: unexpected error", phase.name)
             return TrivetError(f"unexpected {type(error).__name__}: {error}", hint=BUG_HINT)
+
+    def _pause(self, seconds: float) -> bool:
+        self._beat(seconds)
+        return self._sleep(seconds)
 
     def _finish(self, phase: Phase, done: Done) -> None:
         self._context.finished.add(phase.name)

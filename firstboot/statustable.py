@@ -23,7 +23,7 @@ def render(status: Document) -> str:
     if isinstance(addresses, list) and addresses:
         lines.append(f"address  {' '.join(map(str, addresses))}")
     lines.append("")
-    lines += _columns(
+    lines += columns(
         ["PHASE", "STATE", "TOOK"],
         ([_text(p, "name"), _text(p, "state"), _seconds(p)] for p in _items(status, "phases")),
     )
@@ -53,10 +53,11 @@ def _volume(volume: Document) -> list[str]:
 
 def _section(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     filled = list(rows)
-    return ["", *_columns(head, filled)] if filled else []
+    return ["", *columns(head, filled)] if filled else []
 
 
-def _columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a table: every column as wide as its widest cell."""
     table = [list(head), *(list(row) for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]

@@ -6,7 +6,11 @@ import http.client
 import json
 import socket
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 
 from firstboot.cluster import tls
 from firstboot.cluster.trust import SlotRole
@@ -50,17 +54,40 @@ class Visit:
     incumbent: str | None = None
 
 
+@dataclass(frozen=True)
+class Look:
+    """A member looked at without a claim; `date` is its clock's time in full seconds, where the answer says it."""
+
+    slot: int
+    view: View
+    date: datetime | None
+
+
 class _Connection(http.client.HTTPConnection):
-    """HTTP on a socket that is connected already."""
+    """HTTP on a socket that is connected already; `date` is that of the last answer."""
 
     def __init__(self, connected: ssl.SSLSocket, host: str) -> None:
         super().__init__(host)
         self.sock = connected
+        self.date: str | None = None
 
 
 def visit(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant: Claimant) -> Visit:
     """Fetch the view, and claim our slot if it lacks that. Raises UnreachableError with the cause in one line."""
-    where = f"{endpoint.address} port {endpoint.port}"
+    with _member(endpoint, context, site_id) as (connection, reached, role):
+        return _talk(connection, reached, role, claimant)
+
+
+def look(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str) -> Look:
+    """Fetch the view and change nothing. Raises UnreachableError with the cause in one line."""
+    with _member(endpoint, context, site_id) as (connection, _, role):
+        return Look(role.slot, _view(connection, role), _date(connection.date))
+
+
+@contextmanager
+def _member(
+    endpoint: Endpoint, context: ssl.SSLContext, site_id: str
+) -> Iterator[tuple[_Connection, Endpoint, SlotRole]]:
     try:
         with (
             socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_S) as raw,
@@ -70,9 +97,9 @@ def visit(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant
             role = tls.peer_role(connected, site_id=site_id)
             if not isinstance(role, SlotRole):
                 raise BadInputError("an operator's certificate can't serve")
-            return _talk(_Connection(connected, "node"), reached, role, claimant)
+            yield _Connection(connected, "node"), reached, role
     except (OSError, UnicodeError, http.client.HTTPException, BadInputError) as error:
-        raise UnreachableError(f"{where}: {_cause(error)}") from error
+        raise UnreachableError(f"{endpoint.address} port {endpoint.port}: {_cause(error)}") from error
 
 
 def _secure(raw: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
@@ -86,7 +113,7 @@ def _reached(connected: ssl.SSLSocket, endpoint: Endpoint) -> str:
     return endpoint.address if ":" in address else address
 
 
-def _talk(connection: http.client.HTTPConnection, endpoint: Endpoint, role: SlotRole, claimant: Claimant) -> Visit:
+def _talk(connection: _Connection, endpoint: Endpoint, role: SlotRole, claimant: Claimant) -> Visit:
     view = _view(connection, role)
     if role.slot == claimant.slot or view.claims.get(claimant.slot) == claimant.node_id:
         return Visit(endpoint, role.slot, view)
@@ -98,7 +125,7 @@ def _talk(connection: http.client.HTTPConnection, endpoint: Endpoint, role: Slot
     return Visit(endpoint, role.slot, _view(connection, role))
 
 
-def _view(connection: http.client.HTTPConnection, role: SlotRole) -> View:
+def _view(connection: _Connection, role: SlotRole) -> View:
     code, raw = _ask(connection, "GET", "/v1/view", None)
     if code != 200:
         raise BadInputError(f"its view was refused with {code}")
@@ -108,13 +135,21 @@ def _view(connection: http.client.HTTPConnection, role: SlotRole) -> View:
     return view
 
 
-def _ask(connection: http.client.HTTPConnection, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+def _ask(connection: _Connection, method: str, path: str, body: str | None) -> tuple[int, bytes]:
     connection.request(method, path, body)
     response = connection.getresponse()
+    connection.date = response.getheader("Date")
     raw = response.read(MAX_ANSWER_BYTES + 1)
     if len(raw) > MAX_ANSWER_BYTES:
         raise BadInputError("its answer is too large")
     return response.status, raw
+
+
+def _date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text) if text else None
+    except ValueError:
+        return None
 
 
 def read_view(raw: bytes) -> View:

@@ -6,6 +6,7 @@ import logging
 import queue
 import socket
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -150,6 +151,46 @@ class Discovery(ServiceListener):
         if self._hints.add(node_id, slot, phase, addresses, info.port):
             log.debug("hint: slot %d at %s", slot, ", ".join(addresses))
             self._found()
+
+
+class _Names(ServiceListener):
+    """Collects instance names, up to a bound."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        if len(self.seen) < MAX_PENDING:
+            self.seen.add(name)
+
+    update_service = add_service
+
+    def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:
+        """Who has just left was heard all the same."""
+
+
+def listen(addresses: Sequence[str], *, site_id: str, seconds: float) -> tuple[tuple[str, int, str], ...]:
+    """Browse for a moment, announcing nothing: node id, slot and phase of each announcement of the site.
+
+    Raises TrivetError where multicast can't be used on these addresses of the node (without scope).
+    """
+    names = _Names()
+    try:
+        with Zeroconf(interfaces=list(addresses), ip_version=IPVersion.All) as zeroconf:
+            browser = ServiceBrowser(zeroconf, TYPE, names)
+            time.sleep(seconds)
+            browser.cancel()
+            known = [_announced(zeroconf, name, site_id) for name in sorted(names.seen)]
+    except (Error, OSError, RuntimeError) as error:
+        raise TrivetError(f"multicast can't be used on {', '.join(addresses)}: {error}") from error
+    return tuple(sorted({heard for heard in known if heard is not None}))
+
+
+def _announced(zeroconf: Zeroconf, name: str, site_id: str) -> tuple[str, int, str] | None:
+    info = ServiceInfo(TYPE, name)
+    # Responders send the text along with the name; who does not is asked once.
+    there = info.load_from_cache(zeroconf) or info.request(zeroconf, RESOLVE_MS)
+    return read_txt(info.properties, site_id=site_id) if there else None
 
 
 def usable(address: str) -> bool:

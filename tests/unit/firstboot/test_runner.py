@@ -22,6 +22,7 @@ class Bench:
 
     def __init__(self, folder: Path, scripts: dict[str, list[Outcome | Exception]], stop_after: int = 1000) -> None:
         self.pauses: list[float] = []
+        self.beats: list[float] = []
         self.seen: list[tuple[str, str, str]] = []
         self.calls: list[str] = []
         self._left = stop_after
@@ -31,7 +32,13 @@ class Bench:
         self.reporter.attach(self.context)
         phases = [Phase(name, f"title of {name}", self._step(name, script)) for name, script in scripts.items()]
         self.runner = Runner(
-            phases, self.context, reporter=self.reporter, journal=self.journal, now=utc_now, pause=self._pause
+            phases,
+            self.context,
+            reporter=self.reporter,
+            journal=self.journal,
+            now=utc_now,
+            pause=self._pause,
+            beat=self.beats.append,
         )
 
     def _step(self, name: str, script: list[Outcome | Exception]) -> Callable[[Context], Outcome]:
@@ -112,3 +119,12 @@ def test_a_second_run_after_a_crash_looks_again(tmp_path: Path) -> None:
     again = Bench(tmp_path, {"one": [Done()], "two": [Done()]})
     assert again.runner.form()
     assert again.calls == ["one", "two"]
+
+
+def test_every_turn_and_every_pause_is_a_beat(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {"one": [Wait("for tea", "", 3.0), Done()], "two": [Done()]}, stop_after=2)
+    assert bench.runner.form()
+    assert bench.beats == [0.0, 3.0, 0.0, 0.0]
+    bench.beats.clear()
+    bench.runner.keep(lambda _: "formed", list)
+    assert bench.beats == [bench.pauses[1], 0.0, 0.0, bench.pauses[2]]

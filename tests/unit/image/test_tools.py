@@ -1,3 +1,5 @@
+"""A tools tree: what mmdebstrap is told, and when it is made."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Which QEMU a lab takes, and how another one is laid over the machine's."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""Seeds of lab machines: which sites a lab may take."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,0 +1,303 @@
+"""Formation of one node as a state machine: events in, actions out; no I/O, no clock, no randomness of its own.
+
+The agent runs it between files, HTTP and threads (firstboot.cluster.claims); the simulator runs the same code.
+docs/formation.md has the states and the argument why no two founders can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from firstboot.cluster import founder, roster, votes
+from firstboot.cluster.events import (
+    Action,
+    Answer,
+    ClaimArrived,
+    Event,
+    Follow,
+    Found,
+    Granted,
+    Held,
+    NotYours,
+    Persist,
+    Persisted,
+    PersistFailed,
+    PoolExists,
+    Refuse,
+    RoundBegan,
+    Started,
+    TimePassed,
+    Unsaved,
+    Visited,
+    VisitFailed,
+    Votes,
+    WaitFor,
+)
+from firstboot.cluster.founder import Decision, Freeze, short
+from firstboot.cluster.roster import Roster
+
+RELEASE_AFTER_S = 300.0
+"""An incumbent that was silent for so long loses its slot to a second claimant, if all others agree: longer than
+the slowest start of a machine."""
+MAX_STEP_S = 30.0
+"""The progress of the clock that one event may show: a clock that was set is no silence."""
+
+MAX_HEARD = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is. `run` is random, made anew at each start: two live ones of one node are copies of a disk."""
+
+    slot: int
+    node_id: str
+    names: Mapping[int, str]
+    run: str
+
+
+class Core:
+    """One node. Call `step` with every event, one after the other, and do the actions in their order."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        self.votes = Votes()
+        """What is on disk for certain: the only votes to be shown to anybody."""
+        self.roster = Roster(own_slot=identity.slot, own_id=identity.node_id, own_run=identity.run)
+        self.pool_exists = False
+        self._asked: Persist | None = None
+        self._then: list[Action] = []
+        self._deferred: list[ClaimArrived] = []
+        self._serial = 0
+        self._now_s: float | None = None
+        self._lived_s = 0.0
+        self._heard: dict[str, float] = {}
+
+    def step(self, event: Event) -> list[Action]:
+        """Take one event in; the actions that it leads to."""
+        self._live(event.now_s)
+        match event:
+            case Visited():
+                return self._visited(event)
+            case RoundBegan():
+                return self._began_round(event)
+            case ClaimArrived():
+                return self._claim(event)
+            case Persisted():
+                return self._persisted(event)
+            case TimePassed():
+                return [self.standing()]
+            case VisitFailed():
+                if event.slot != self.identity.slot:
+                    self.roster = roster.fail(self.roster, event.slot, event.cause, event.address)
+            case PersistFailed():
+                return self._persist_failed(event)
+            case Started():
+                return self._start(event)
+            case PoolExists():
+                self.pool_exists = True
+        return []
+
+    def obstacle(self) -> WaitFor | None:
+        """What keeps this node from being admitted by all and knowing all; None when nothing does, or it decided."""
+        if self.votes.founder is not None:
+            return None
+        return roster.obstacle(self.roster, self.identity.names, self.votes.claims)
+
+    def standing(self) -> WaitFor | Found | Follow:
+        """What this node waits for, or who founds."""
+        obstacle = self.obstacle()
+        if obstacle is not None and self.votes.ready is None:
+            return obstacle
+        decision = self._decision()
+        if isinstance(decision, Freeze):
+            return self._unreachable() or WaitFor("every slot is claimed: this node is about to say that it is ready")
+        if isinstance(decision, WaitFor):
+            return obstacle or decision
+        return decision
+
+    @property
+    def hurried(self) -> bool:
+        """All are there and only the last votes are to be exchanged: short pauses between rounds."""
+        return self.votes.founder is None and self.obstacle() is None and self._unreachable() is None
+
+    def _live(self, now_s: float) -> None:
+        if self._now_s is not None:
+            self._lived_s += min(max(now_s - self._now_s, 0.0), MAX_STEP_S)
+        self._now_s = now_s
+
+    def _start(self, event: Started) -> list[Action]:
+        self.votes = event.votes
+        me = self.identity
+        answer = votes.consider(self.votes.claims, me.names, me.slot, me.node_id)
+        if not isinstance(answer, Granted):
+            return [
+                Refuse(
+                    f"this machine voted for another node to hold its own slot {me.slot}",
+                    "the state partition was copied from elsewhere: wipe it to give this machine a new identity",
+                )
+            ]
+        if answer.changed:
+            return self._persist(replace(self.votes, claims=answer.claims))
+        return self._advance()
+
+    def _began_round(self, event: RoundBegan) -> list[Action]:
+        self.roster = roster.begin_round(self.roster)
+        offers = event.offers
+        return list(
+            roster.targets(
+                self.roster,
+                sorted(self.identity.names),
+                lambda slot: offers.get(slot, ()),
+                event.peers,
+                event.port,
+                event.chance,
+            )
+        )
+
+    def _visited(self, event: Visited) -> list[Action]:
+        visit = event.visit
+        self._hear(visit.view.node_id)
+        self.roster = roster.fold(self.roster, self.votes.claims, visit)
+        return self._advance()
+
+    # Claims
+
+    def _claim(self, event: ClaimArrived) -> list[Action]:
+        if event.slot != event.sender_slot:
+            return [Answer(event.request, NotYours())]
+        if self._asked is not None:
+            self._deferred.append(event)
+            return []
+        slot, node_id = event.slot, event.node_id
+        verdict = votes.consider(self.votes.claims, self.identity.names, slot, node_id)
+        if isinstance(verdict, Granted):
+            self._hear(node_id)
+            answer = Answer(event.request, verdict)
+            if verdict.changed:
+                return self._persist(replace(self.votes, claims=verdict.claims), answer)
+            return [answer]
+        if not isinstance(verdict, Held):
+            return [Answer(event.request, verdict)]
+        why = self._bar(slot, node_id, verdict.incumbent)
+        held = Answer(event.request, Held(verdict.incumbent, why or "it goes to you once every other member agrees"))
+        if verdict.incumbent != node_id:
+            self._hear(node_id)
+        if why or self.votes.releases.get(slot) == node_id:
+            return [held]
+        return self._persist(votes.agree(self.votes, slot, node_id), held)
+
+    def _bar(self, slot: int, claimant: str, incumbent: str) -> str:
+        """Why the slot can't go from the incumbent to the claimant; empty when it can."""
+        if slot == self.identity.slot or incumbent == claimant:
+            return "that node holds a slot and is running"
+        sealed = self._sealed(slot, claimant)
+        if sealed:
+            return sealed
+        silent_s = self._silent_s(incumbent)
+        if silent_s < RELEASE_AFTER_S:
+            after = f"the slot can be claimed again after {RELEASE_AFTER_S:.0f} s"
+            return f"that node was heard of {silent_s:.0f} s ago; {after}"
+        for other, node in self.votes.releases.items():
+            if node == claimant and other != slot:
+                return f"you are to get slot {other}"
+        rival = self.votes.releases.get(slot, claimant)
+        if rival != claimant and self._silent_s(rival) < RELEASE_AFTER_S:
+            return f"node {short(rival)} claimed it before you"
+        return ""
+
+    def _sealed(self, slot: int, claimant: str) -> str:
+        """Why nothing is released any more; a node that others froze for the slot already may still get it."""
+        operator = "an operator must release the slot"
+        if self.pool_exists or self.votes.founder is not None:
+            return f"the cluster was founded with that node: {operator}"
+        if self.votes.ready is not None:
+            return f"the members agreed on that node already: {operator}"
+        for other, contact in sorted(self.roster.contacts.items()):
+            view = contact.view
+            if (view.ready is not None or view.founder is not None) and view.claims.get(slot) != claimant:
+                return f"slot {other} ({self.identity.names.get(other, '?')}) is ready with that node: {operator}"
+        return ""
+
+    def _hear(self, node_id: str) -> None:
+        self._heard[node_id] = self._lived_s
+        if len(self._heard) > MAX_HEARD:  # the holder of a seed can make up node ids without end
+            known = {*self.votes.claims.values(), *self.votes.releases.values()}
+            self._heard = {node: at for node, at in self._heard.items() if node in known}
+
+    def _silent_s(self, node_id: str) -> float:
+        return self._lived_s - self._heard.get(node_id, 0.0)
+
+    # Votes
+
+    def _persist(self, after: Votes, *then: Action) -> list[Action]:
+        """Ask for these votes to be persisted; `then` follows once they are."""
+        self._serial += 1
+        self._asked = Persist(self._serial, after)
+        self._then = list(then)
+        return [self._asked]
+
+    def _persisted(self, event: Persisted) -> list[Action]:
+        if self._asked is None or event.serial != self._asked.serial:
+            return []
+        self.votes, self._asked = self._asked.votes, None
+        self.roster = roster.settle(self.roster, self.votes.claims)
+        actions, self._then = self._then, []
+        return actions + self._resume()
+
+    def _persist_failed(self, event: PersistFailed) -> list[Action]:
+        if self._asked is None or event.serial != self._asked.serial:
+            return []
+        self._asked = None
+        waiting = [action.request for action in self._then if isinstance(action, Answer)]
+        self._then = []
+        waiting += [claim.request for claim in self._deferred]
+        self._deferred = []
+        return [Answer(request, Unsaved()) for request in waiting]
+
+    def _resume(self) -> list[Action]:
+        actions: list[Action] = []
+        while self._deferred and self._asked is None:
+            actions += self._claim(self._deferred.pop(0))
+        return actions + self._advance()
+
+    # Founding
+
+    def _advance(self) -> list[Action]:
+        """Do the next step that the members' views allow, if there is one."""
+        if self._asked is not None or self.votes.founder is not None:
+            return []
+        if self.votes.releases:
+            return self._release()
+        decision = self._decision()
+        if isinstance(decision, Freeze):
+            if self.obstacle() is None and self._unreachable() is None:
+                return self._persist(replace(self.votes, ready=decision.token))
+        elif not isinstance(decision, WaitFor):
+            return self._persist(replace(self.votes, founder=decision.slot), decision)
+        return []
+
+    def _release(self) -> list[Action]:
+        for slot in self.votes.releases:
+            if self._silent_s(self.votes.claims[slot]) < RELEASE_AFTER_S:
+                return self._persist(votes.withdraw(self.votes, slot))
+        views = {rival.view.node_id: rival.view for rival in self.roster.rivals.values()}
+        views |= {contact.view.node_id: contact.view for contact in self.roster.contacts.values()}
+        done = votes.commit(self.votes, self.identity.slot, self.identity.names, views)
+        return self._persist(done) if done is not None else []
+
+    def _decision(self) -> Decision:
+        me = self.identity
+        return founder.decide(me.slot, me.names, self.votes, self.roster.views, me.run)
+
+    def _unreachable(self) -> WaitFor | None:
+        """Votes are frozen only while all are there: a frozen vote is for good."""
+        silent = [slot for slot, contact in sorted(self.roster.contacts.items()) if not contact.reachable]
+        if not silent:
+            return None
+        causes = "; ".join(self.roster.failures[slot] for slot in silent if slot in self.roster.failures)
+        listed = founder.listed(silent, self.identity.names)
+        return WaitFor(
+            f"{listed} silent" + (f" ({causes})" if causes else ""),
+            "are these machines running and reachable?",
+        )

@@ -114,6 +114,8 @@ class Core:
             return self._unreachable() or WaitFor("every slot is claimed: this node is about to say that it is ready")
         if isinstance(decision, WaitFor):
             return obstacle or decision
+        if self.votes.founder is None:  # what is not on disk is not decided
+            return WaitFor("every member is ready: the decision is being written to disk")
         return decision
 
     @property
@@ -137,8 +139,6 @@ class Core:
                     "the state partition was copied from elsewhere: wipe it to give this machine a new identity",
                 )
             ]
-        if answer.changed:
-            return self._persist(replace(self.votes, claims=answer.claims))
         return self._advance()
 
     def _began_round(self, event: RoundBegan) -> list[Action]:
@@ -267,6 +267,9 @@ class Core:
         """Do the next step that the members' views allow, if there is one."""
         if self._asked is not None or self.votes.founder is not None:
             return []
+        me = self.identity
+        if me.slot not in self.votes.claims:  # at the first start, or when the write failed then
+            return self._persist(replace(self.votes, claims={**self.votes.claims, me.slot: me.node_id}))
         if self.votes.releases:
             return self._release()
         decision = self._decision()

@@ -72,6 +72,7 @@ class Core:
         self._now_s: float | None = None
         self._lived_s = 0.0
         self._heard: dict[str, float] = {}
+        self._assessed: tuple[Votes, Roster, WaitFor | None, Decision] | None = None
 
     def step(self, event: Event) -> list[Action]:
         """Take one event in; the actions that it leads to."""
@@ -100,16 +101,13 @@ class Core:
 
     def obstacle(self) -> WaitFor | None:
         """What keeps this node from being admitted by all and knowing all; None when nothing does, or it decided."""
-        if self.votes.founder is not None:
-            return None
-        return roster.obstacle(self.roster, self.identity.names, self.votes.claims)
+        return self._assess()[0]
 
     def standing(self) -> WaitFor | Found | Follow:
         """What this node waits for, or who founds."""
-        obstacle = self.obstacle()
+        obstacle, decision = self._assess()
         if obstacle is not None and self.votes.ready is None:
             return obstacle
-        decision = self._decision()
         if isinstance(decision, Freeze):
             return self._unreachable() or WaitFor("every slot is claimed: this node is about to say that it is ready")
         if isinstance(decision, WaitFor):
@@ -272,9 +270,9 @@ class Core:
             return self._persist(replace(self.votes, claims={**self.votes.claims, me.slot: me.node_id}))
         if self.votes.releases:
             return self._release()
-        decision = self._decision()
+        obstacle, decision = self._assess()
         if isinstance(decision, Freeze):
-            if self.obstacle() is None and self._unreachable() is None:
+            if obstacle is None and self._unreachable() is None:
                 return self._persist(replace(self.votes, ready=decision.token))
         elif not isinstance(decision, WaitFor):
             return self._persist(replace(self.votes, founder=decision.slot), decision)
@@ -289,9 +287,15 @@ class Core:
         done = votes.commit(self.votes, self.identity.slot, self.identity.names, views)
         return self._persist(done) if done is not None else []
 
-    def _decision(self) -> Decision:
-        me = self.identity
-        return founder.decide(me.slot, me.names, self.votes, self.roster.views, me.run)
+    def _assess(self) -> tuple[WaitFor | None, Decision]:
+        """The obstacle and the decision; worked out again only when votes or roster, which are frozen, are others."""
+        me, assessed = self.identity, self._assessed
+        if assessed is None or assessed[0] is not self.votes or assessed[1] is not self.roster:
+            undecided = self.votes.founder is None
+            obstacle = roster.obstacle(self.roster, me.names, self.votes.claims) if undecided else None
+            decision = founder.decide(me.slot, me.names, self.votes, self.roster.views, me.run)
+            assessed = self._assessed = self.votes, self.roster, obstacle, decision
+        return assessed[2:]
 
     def _unreachable(self) -> WaitFor | None:
         """Votes are frozen only while all are there: a frozen vote is for good."""

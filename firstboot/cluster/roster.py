@@ -64,6 +64,8 @@ class Roster:
 
 def begin_round(roster: Roster) -> Roster:
     """Forget rivals that were not met in the last round; those that are still there are met again."""
+    if not roster.rivals:
+        return roster
     rivals = {node: rival for node, rival in roster.rivals.items() if rival.round == roster.round}
     return replace(roster, round=roster.round + 1, rivals=rivals)
 
@@ -81,6 +83,9 @@ def fold(roster: Roster, claims: Mapping[int, str], visit: Visit) -> Roster:
     before = known.answered if known is not None and known.view.node_id == view.node_id else ()
     answered = before if before[:1] == (address,) else (address, *(other for other in before if other != address))
     incumbents, rivals, failures = roster.incumbents, roster.rivals, roster.failures
+    contact = Contact(view, answered[:MAX_ANSWERED])
+    if contact == known and visit.incumbent is None and slot not in incumbents and slot not in failures:
+        return roster  # no news: rivals are never contacts
     if visit.incumbent is not None:
         incumbents = {**incumbents, slot: (visit.incumbent, visit.refusal)}
     elif slot in incumbents:
@@ -94,7 +99,7 @@ def fold(roster: Roster, claims: Mapping[int, str], visit: Visit) -> Roster:
         own_id=roster.own_id,
         own_run=roster.own_run,
         round=roster.round,
-        contacts={**roster.contacts, slot: Contact(view, answered[:MAX_ANSWERED])},
+        contacts={**roster.contacts, slot: contact},
         incumbents=incumbents,
         rivals=rivals,
         failures=failures,

@@ -59,6 +59,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--stop-at", type=int, default=5, help="end after so many violations; 0: never")
     parser.add_argument("--trace", action="store_true", help="print what happens in every schedule")
+    parser.add_argument("--brief", action="store_true", help="of a failing seed print the violation only")
     chosen = parser.parse_args()
     if chosen.trace:
         for seed in range(chosen.seed, chosen.seed + chosen.schedules):
@@ -66,7 +67,7 @@ def main() -> int:
         return 0
     report, failures = totals(chosen.seed, chosen.schedules, stop_at=chosen.stop_at)
     for failure in failures[:3]:
-        show(simulate(failure.seed, traced=True))
+        show(failure if chosen.brief else simulate(failure.seed, traced=True))
     print(json.dumps(report), flush=True)
     return 1 if failures else 0
 

@@ -14,11 +14,14 @@ from tests.simulation.invariants import ViolationError
 from tests.simulation.machines import Machine
 from tests.simulation.world import World
 
-RELEASE_AFTER_S = 12.0
-MAX_STEP_S = 2.0
+RELEASE_AFTER_S = 8.0
+MAX_STEP_S = 1.5
 """In the place of the core's 300 s and 30 s, so that simulated sites have a short life."""
 PATIENCE_S = 90.0
 """From the end of all faults: about 40 rounds. By then a site has formed, or never will."""
+
+QUIET_S = 30.0
+"""Longer than a release takes: 8 s of silence, and rounds and votes for it."""
 
 SLOT_COUNTS = (2, 2, 3, 3, 3, 3, 4, 4, 5, 6)
 
@@ -47,7 +50,9 @@ class Schedule:
         self.world = World(self.chance, self.chance.choice(SLOT_COUNTS), trace)
         self.slots = tuple(self.world.names)
         self.anchor = self.chance.choice(self.slots)
-        self.heal_s = self.chance.uniform(5, 30)
+        self.heal_s = self.chance.uniform(3, 20)
+        self.last_s = self.heal_s
+        """After that nothing happens from outside any more."""
         self.shaken = False
         """Something happened to an identity: a machine was wiped, doubled or copied."""
 
@@ -56,7 +61,7 @@ class Schedule:
         world, chance = self.world, self.chance
         for slot in self.slots:
             machine = world.add(slot)
-            world.after(chance.uniform(0, 8) if chance.random() < 0.9 else self.heal_s, world.power_on, machine)
+            world.after(chance.uniform(0, 6) if chance.random() < 0.9 else self.heal_s, world.power_on, machine)
         network = world.network
         if chance.random() < 0.6:
             network.loss = chance.choice((0.02, 0.1, 0.3))
@@ -69,9 +74,11 @@ class Schedule:
             moment_s = chance.uniform(0, self.heal_s)
             world.after(moment_s, fault, self)
         if chance.random() < 0.15:
-            world.after(self.heal_s + chance.uniform(0, 25), self._surplus)
+            self.last_s = self.heal_s + chance.uniform(0, 25)
+            world.after(self.last_s, self._surplus)
         world.after(self.heal_s, self._heal)
-        world.run(self.heal_s + 26.0 + PATIENCE_S, self._settled)
+        world.after(self.heal_s + 1.5, self._look)
+        world.run(self.heal_s + 26.0 + PATIENCE_S)
         return self._judge()
 
     # Faults
@@ -88,7 +95,7 @@ class Schedule:
         machine = self._any()
         self.world.counts["crashes"] += 1
         self.world.power_off(machine)
-        self.world.after(self.chance.uniform(0.2, 15), self.world.power_on, machine)
+        self.world.after(self.chance.uniform(0.2, 10), self.world.power_on, machine)
 
     def _crash_at_vote(self) -> None:
         self._any().crash_on_vote = self.chance.choice((1, 2))
@@ -102,7 +109,7 @@ class Schedule:
         for place, machine in enumerate(machines):
             machine.group = int(place < cut)
         world.note(f"the network splits: {[m.name for m in machines[:cut]]} | {[m.name for m in machines[cut:]]}")
-        world.after(chance.uniform(1, 20), self._join)
+        world.after(chance.uniform(1, 15), self._join)
 
     def _join(self) -> None:
         self.world.note("the network is whole")
@@ -182,13 +189,13 @@ class Schedule:
 
     # The end
 
-    def _settled(self) -> bool:
-        """Formed, with nobody left who has to find out about it."""
+    def _look(self) -> None:
+        """End the run when all who are there decided, or when nothing was voted for long enough that nothing will."""
         world = self.world
-        if world.now < self.heal_s + 1.5:
-            return False
         alive = [machine for machine in world.machines if machine.core is not None]
-        return len(alive) >= len(self.slots) and all(machine.disk.votes.founder for machine in alive)
+        formed = len(alive) >= len(self.slots) and all(machine.disk.votes.founder for machine in alive)
+        world.halted = formed or world.now > max(self.last_s, world.changed_s) + QUIET_S
+        world.after(0.5, self._look)
 
     def _judge(self) -> bool:
         alive = [machine for machine in self.world.machines if machine.core is not None]

@@ -58,6 +58,9 @@ class World:
         self.counts: Counter[str] = Counter()
         self.invariants = Invariants(tuple(self.names))
         self.events = 0
+        self.halted = False
+        self.changed_s = 0.0
+        """When votes were last persisted anywhere."""
         self._by_address: dict[str, Machine] = {}
         self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self._order = 0
@@ -71,13 +74,12 @@ class World:
         self._order += 1
         heapq.heappush(self._queue, (self.now + delay_s, self._order, call, arguments))
 
-    def run(self, until_s: float, done: Callable[[], bool]) -> None:
-        queue = self._queue
-        while queue and queue[0][0] <= until_s and not done():
-            self.now, _, call, arguments = heapq.heappop(queue)
+    def run(self, until_s: float) -> None:
+        """Until that time, or until `halted`."""
+        queue, pop = self._queue, heapq.heappop
+        while queue and queue[0][0] <= until_s and not self.halted:
+            self.now, _, call, arguments = pop(queue)
             call(*arguments)
-        if not done():
-            self.now = until_s
 
     def note(self, text: str) -> None:
         if self._trace is not None:
@@ -160,7 +162,9 @@ class World:
             raise ViolationError(f"{machine.name} wants two writes at once")
         self.invariants.asked(machine, action.votes, self.now)
         machine.asked = action
-        self.note(f"{machine.name} persists {told(action.votes)}")
+        self.changed_s = self.now
+        if self._trace is not None:
+            self.note(f"{machine.name} persists {told(action.votes)}")
         if machine.crash_on_vote:
             keep, machine.crash_on_vote = machine.crash_on_vote == 2, 0
             self.counts["crash_after_vote"] += 1

@@ -43,7 +43,7 @@ from firstboot.cluster.events import (
 from firstboot.cluster.roster import Roster
 from firstboot.document import Source, load_document
 from firstboot.errors import BadInputError, RefusedError
-from firstboot.files import write_atomic
+from firstboot.files import sync_folder, write_atomic
 from firstboot.model import Model
 from firstboot.seed import Id
 
@@ -108,7 +108,9 @@ class Ballot:
 
     @property
     def hurried(self) -> bool:
-        return self._core.hurried
+        """Whether to begin the next round soon."""
+        with self._lock:
+            return self._core.hurried
 
     def claim(self, sender_slot: int, slot: int, node_id: str) -> Verdict:
         """Answer a claim; a new vote is fsynced before this returns. Raises OSError when that failed."""
@@ -138,7 +140,8 @@ class Ballot:
 
     def obstacle(self) -> WaitFor | None:
         """What keeps this node from being admitted by all; None when nothing does."""
-        return self._core.obstacle()
+        with self._lock:
+            return self._core.obstacle()
 
     def standing(self) -> WaitFor | Found | Follow:
         """What this node waits for, or who founds."""
@@ -195,6 +198,7 @@ def _read(path: Path, site_id: str) -> ClaimsDocument:
         document = load_document(path, ClaimsDocument, source)
     except FileNotFoundError:
         return ClaimsDocument(site_id=site_id)
+    sync_folder(path.parent)  # an agent that was killed before that showed nothing of it yet
     if document.site_id != site_id:
         raise BadInputError(f"votes {path} are of site {document.site_id}, not of {site_id}", hint=hint)
     return document

@@ -34,7 +34,8 @@ from firstboot.cluster.events import (
     Votes,
     WaitFor,
 )
-from firstboot.cluster.founder import Decision, Freeze, short
+from firstboot.cluster.founder import Decision, Freeze
+from firstboot.cluster.releases import Circumstances, bar
 from firstboot.cluster.roster import Roster
 
 RELEASE_AFTER_S = 300.0
@@ -186,36 +187,16 @@ class Core:
         return self._persist(votes.agree(self.votes, slot, node_id), held)
 
     def _bar(self, slot: int, claimant: str, incumbent: str) -> str:
-        """Why the slot can't go from the incumbent to the claimant; empty when it can."""
-        if slot == self.identity.slot or incumbent == claimant:
-            return "that node holds a slot and is running"
-        sealed = self._sealed(slot, claimant)
-        if sealed:
-            return sealed
-        silent_s = self._silent_s(incumbent)
-        if silent_s < RELEASE_AFTER_S:
-            after = f"the slot can be claimed again after {RELEASE_AFTER_S:.0f} s"
-            return f"that node was heard of {silent_s:.0f} s ago; {after}"
-        for other, node in self.votes.releases.items():
-            if node == claimant and other != slot:
-                return f"you are to get slot {other}"
-        rival = self.votes.releases.get(slot, claimant)
-        if rival != claimant and self._silent_s(rival) < RELEASE_AFTER_S:
-            return f"node {short(rival)} claimed it before you"
-        return ""
-
-    def _sealed(self, slot: int, claimant: str) -> str:
-        """Why nothing is released any more; a node that others froze for the slot already may still get it."""
-        operator = "an operator must release the slot"
-        if self.pool_exists or self.votes.founder is not None:
-            return f"the cluster was founded with that node: {operator}"
-        if self.votes.ready is not None:
-            return f"the members agreed on that node already: {operator}"
-        for other, contact in sorted(self.roster.contacts.items()):
-            view = contact.view
-            if (view.ready is not None or view.founder is not None) and view.claims.get(slot) != claimant:
-                return f"slot {other} ({self.identity.names.get(other, '?')}) is ready with that node: {operator}"
-        return ""
+        now = Circumstances(
+            self.identity.slot,
+            self.identity.names,
+            self.votes,
+            self.roster.views,
+            self.pool_exists,
+            self._silent_s,
+            RELEASE_AFTER_S,
+        )
+        return bar(now, slot, claimant, incumbent)
 
     def _hear(self, node_id: str) -> None:
         self._heard[node_id] = self._lived_s
@@ -289,12 +270,11 @@ class Core:
 
     def _assess(self) -> tuple[WaitFor | None, Decision]:
         """The obstacle and the decision; worked out again only when votes or roster, which are frozen, are others."""
-        me, assessed = self.identity, self._assessed
-        if assessed is None or assessed[0] is not self.votes or assessed[1] is not self.roster:
-            undecided = self.votes.founder is None
-            obstacle = roster.obstacle(self.roster, me.names, self.votes.claims) if undecided else None
-            decision = founder.decide(me.slot, me.names, self.votes, self.roster.views, me.run)
-            assessed = self._assessed = self.votes, self.roster, obstacle, decision
+        me, mine, known, assessed = self.identity, self.votes, self.roster, self._assessed
+        if assessed is None or assessed[0] is not mine or assessed[1] is not known:
+            obstacle = roster.obstacle(known, me.names, mine.claims) if mine.founder is None else None
+            decision = founder.decide(me.slot, me.names, mine, known.views, me.run)
+            assessed = self._assessed = mine, known, obstacle, decision
         return assessed[2:]
 
     def _unreachable(self) -> WaitFor | None:

@@ -22,6 +22,8 @@ class Invariants:
         self.agreed: dict[tuple[int, str], set[int]] = {}
         """Slot and claimant → slots whose holder persisted that it agrees."""
         self.ready: set[tuple[int, str, str, tuple[tuple[int, str], ...]]] = set()
+        self.voted: set[tuple[int, str, tuple[tuple[int, str], ...]]] = set()
+        """Every set of claims that a node ever had on disk."""
         self.decided: tuple[object, ...] | None = None
         self.founders: list[Disk] = []
         self.releases = 0
@@ -59,8 +61,13 @@ class Invariants:
             self.agreed.setdefault((slot, node_id), set()).add(machine.slot)
         if before.ready is not None and after.ready != before.ready:
             raise ViolationError(f"{machine.name} was ready, and is not any more")
+        claims = tuple(sorted(after.claims.items()))
+        self.voted.add((machine.slot, disk.node_id, claims))
         if after.ready is not None:
-            self.ready.add((machine.slot, disk.node_id, after.ready, tuple(sorted(after.claims.items()))))
+            self.ready.add((machine.slot, disk.node_id, after.ready, claims))
+            strangers = [slot for slot, node in claims if (slot, node, claims) not in self.voted]
+            if before.ready is None and strangers:
+                raise ViolationError(f"{machine.name} is ready, but slots {strangers} never had the same votes")
         if after.founder is not None or before.founder is not None:
             self._decision(machine, before, after)
 
@@ -123,5 +130,5 @@ class Invariants:
         if isinstance(standing, WaitFor):
             if len(standing.reason) < 10:
                 raise ViolationError(f"{machine.name} waits without a reason")
-        elif core.votes.founder is None and machine.asked is None:
+        elif core.votes.founder is None:
             raise ViolationError(f"{machine.name} says {standing}, but has not persisted it")

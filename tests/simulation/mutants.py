@@ -1,4 +1,4 @@
-"""`python -m tests.simulation.mutants`: the simulator must catch every small fault that is put into a copy of the core.
+"""`python -m tests.simulation.mutants`: the simulator catches every fault that is put into a copy of the core.
 
 A mutant is a TOML file: `why`, `file`, `old`, `new` and, for faults of several places, `also` ([file, old, new]).
 """

@@ -50,7 +50,7 @@ class Schedule:
         self.world = World(self.chance, self.chance.choice(SLOT_COUNTS), trace)
         self.slots = tuple(self.world.names)
         self.anchor = self.chance.choice(self.slots)
-        self.heal_s = self.chance.uniform(3, 20)
+        self.heal_s = self.chance.uniform(3, 18) if self.chance.random() < 0.85 else self.chance.uniform(18, 32)
         self.last_s = self.heal_s
         """After that nothing happens from outside any more."""
         self.shaken = False
@@ -69,10 +69,14 @@ class Schedule:
             network.twice = chance.choice((0.0, 0.1, 0.3))
             network.lies = chance.choice((0.0, 0.1, 0.4))
             world.counts.update(lossy=1, liars=network.lies > 0)
+        if chance.random() < 0.15:
+            network.bad_disks = 0.1
         for _ in range(chance.choice((0, 1, 2, 2, 3, 3, 4, 5, 6, 8))):
             fault = chance.choice(self.FAULTS)
             moment_s = chance.uniform(0, self.heal_s)
             world.after(moment_s, fault, self)
+        if chance.random() < 0.1:
+            world.on_ready = self._moment
         if chance.random() < 0.15:
             self.last_s = self.heal_s + chance.uniform(0, 25)
             world.after(self.last_s, self._surplus)
@@ -134,6 +138,14 @@ class Schedule:
         if machine is not None:
             self._extra("copies", machine, copied=True)
 
+    def _usurp(self) -> None:
+        """A machine is off for so long that a second one nearly gets its slot, and comes back."""
+        machine = self._loose()
+        if machine is not None:
+            self.world.power_off(machine)
+            self._extra("clones", machine)
+            self.world.after(self.chance.uniform(0.5, 2) * RELEASE_AFTER_S, self.world.power_on, machine)
+
     def _surplus(self) -> None:
         machine = self._loose()
         if machine is not None:
@@ -147,6 +159,26 @@ class Schedule:
         extra.group = of.group if self.chance.random() < 0.5 else 0
         world.note(f"{kind}: {extra.name} beside {of.name}")
         world.after(self.chance.uniform(0, 5), world.power_on, extra)
+
+    def _moment(self, first: Machine) -> None:
+        """The worst moment: the first machine that is ready is lost right then, while another one is off."""
+        world, chance = self.world, self.chance
+        world.on_ready = lambda _: None
+        other = self._any()
+        if other is not first:
+            world.counts["crashes"] += 1
+            world.power_off(other)
+            world.after(chance.uniform(3, 8), world.power_on, other)
+        lost_s = chance.uniform(0.1, 1.5)
+        if first.slot != self.anchor:
+            world.counts["amnesia"] += 1
+            self.shaken = True
+            world.after(lost_s, world.wipe, first)
+        else:
+            world.counts["crashes"] += 1
+            world.after(lost_s, world.power_off, first)
+        world.after(lost_s + chance.uniform(0.2, 6), world.power_on, first)
+        self.last_s = max(self.last_s, world.now + lost_s + 6)
 
     def _set_clock(self) -> None:
         machine = self._any()
@@ -164,6 +196,7 @@ class Schedule:
         _split,
         _wipe,
         _clone,
+        _usurp,
         _copy,
         _set_clock,
     )
@@ -173,7 +206,7 @@ class Schedule:
         world, chance = self.world, self.chance
         world.note("all faults stop")
         network = world.network
-        network.loss = network.slow = network.twice = network.lies = 0.0
+        network.loss = network.slow = network.twice = network.lies = network.bad_disks = 0.0
         self._join()
         tidy = chance.random() < 0.8
         for slot in self.slots:

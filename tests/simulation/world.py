@@ -1,4 +1,4 @@
-"""The simulated site: a queue of events in simulated time, a network that loses, delays and repeats, and the machines."""
+"""The simulated site: events in simulated time, a network that loses, delays and repeats, and the machines on it."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ class Network:
     slow: float = 0.0
     twice: float = 0.0
     lies: float = 0.0
+    bad_disks: float = 0.0
 
 
 class World:
@@ -57,6 +58,8 @@ class World:
         self.machines: list[Machine] = []
         self.counts: Counter[str] = Counter()
         self.invariants = Invariants(tuple(self.names))
+        self.on_ready: Callable[[Machine], None] = lambda _: None
+        """Told of every machine that freezes its votes, at that moment."""
         self.events = 0
         self.halted = False
         self.changed_s = 0.0
@@ -178,13 +181,18 @@ class World:
         if machine.life != life:
             return
         machine.asked = None
-        if self.network.loss and self.chance.random() < 0.01:
+        if self.network.bad_disks and self.chance.random() < self.network.bad_disks:
             self.counts["failed_writes"] += 1
             self.note(f"{machine.name} could not write")
             self.step(machine, PersistFailed(action.serial, self._clock(machine)))
             return
+        freezes = machine.disk.votes.ready is None and action.votes.ready is not None
         machine.disk.votes = action.votes
         self.invariants.persisted(machine)
+        if freezes:
+            self.on_ready(machine)
+            if machine.life != life:
+                return
         self.step(machine, Persisted(action.serial, self._clock(machine)))
 
     # Network

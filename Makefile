@@ -2,13 +2,13 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint bench clean lab-down
+.PHONY: help setup setup-test demo test lint simulate simulate-mutants bench clean lab-down
 .NOTPARALLEL:
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTHON ?= python3
 BIN := .venv/bin
-LEVELS := lint unit elements netns vm
+LEVELS := lint unit simulation elements netns vm
 BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/*.py))
 
 help: ## this list
@@ -38,6 +38,14 @@ lint: test-lint ## ruff, mypy, and the rules of the house
 
 test-%: setup-test
 	$(SUDO) $(BIN)/python -m tests.levels $*
+
+SCHEDULES ?= 100000
+SEED ?= 1
+simulate: setup-test ## SCHEDULES=N [SEED=S]: formation under faults, seeds S to S+N-1; the last line is JSON
+	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED)
+
+simulate-mutants: setup-test ## every fault put into a copy of the formation core must be caught
+	$(BIN)/python -m tests.simulation.mutants
 
 bench: $(BENCHES) ## every measurement against its peer; each ends with one JSON object
 

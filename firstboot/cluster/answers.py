@@ -9,12 +9,15 @@ from cryptography import x509
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firstboot import paths
-from firstboot.cluster.claims import Ballot, Granted, Held
+from firstboot.cluster.claims import Ballot
+from firstboot.cluster.events import Granted, Held, NotYours
 from firstboot.cluster.server import Answer, Request
-from firstboot.cluster.trust import SlotRole, key_id
+from firstboot.cluster.trust import SLOT_URI, SlotRole, key_id
 from firstboot.cluster.views import View
 from firstboot.errors import BadInputError
 from firstboot.status import NodeStatus
+
+NO_PROOF = "the signing request does not prove a node key for this slot"
 
 
 class ClaimRequest(BaseModel):
@@ -66,17 +69,23 @@ class Answers:
             claim = ClaimRequest.model_validate(request.body)
         except ValidationError:
             return Answer(400, {"error": "a claim has a field csr: a certificate signing request, PEM"})
-        node_id = node_of(claim.csr, role)
-        answer = self._ballot.claim(role.slot, node_id)
+        slot, node_id = claimed(claim.csr, role)
+        answer = self._ballot.claim(role.slot, slot, node_id)
         if isinstance(answer, Granted):
             return Answer(200, {"slot": role.slot, "node_id": node_id})
         if isinstance(answer, Held):
-            return Answer(409, {"error": "the slot is held by another node", "incumbent": answer.incumbent})
+            error = "the slot is held by another node"
+            return Answer(409, {"error": error, "incumbent": answer.incumbent, "why": answer.why})
+        if isinstance(answer, NotYours):
+            raise BadInputError(NO_PROOF)
         return Answer(404, {"error": f"the site has no slot {role.slot}"})
 
 
-def node_of(csr: str, role: SlotRole) -> str:
-    """The node id whose key signed the request for exactly this slot and seed; raises BadInputError."""
+def claimed(csr: str, role: SlotRole) -> tuple[int, str]:
+    """The slot that is claimed with the sender's seed, and the node id whose key signed; raises BadInputError.
+
+    Whether the sender may claim that slot, the core says.
+    """
     try:
         request = x509.load_pem_x509_csr(csr.encode())
         valid = request.is_signature_valid
@@ -85,9 +94,13 @@ def node_of(csr: str, role: SlotRole) -> str:
         raise BadInputError("the signing request can't be read") from error
     except Exception as error:  # unsupported algorithms raise their own kinds
         raise BadInputError("the signing request can't be verified") from error
-    if not valid or names.get_values_for_type(x509.UniformResourceIdentifier) != [role.uri]:
-        raise BadInputError("the signing request does not prove a node key for this slot")
-    return key_id(request.public_key())
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    uri = SLOT_URI.fullmatch(uris[0]) if len(uris) == 1 else None
+    if not valid or uri is None or uri["site"] != role.site_id:
+        raise BadInputError(NO_PROOF)
+    if int(uri["slot"]) == role.slot and uri["seed"] != role.seed_id:
+        raise BadInputError(NO_PROOF)
+    return int(uri["slot"]), key_id(request.public_key())
 
 
 def ssh_host_keys(folder: Path) -> list[str]:

@@ -1,87 +1,194 @@
-"""Votes: which node id holds which slot, as this node has promised; format trivet-claims 1.
+"""This node's votes on disk, format trivet-claims 1, and the formation core that decides what is written there.
 
-A vote is given once. It is on disk before anybody learns of it, so that no crash makes a node vote twice.
+A vote is on disk before anybody learns of it, so that no crash makes a node vote twice.
 """
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
+from firstboot.cluster.core import Core, Identity
+from firstboot.cluster.events import (
+    Action,
+    Answer,
+    ClaimArrived,
+    Endpoint,
+    Event,
+    Follow,
+    Found,
+    Persist,
+    Persisted,
+    PersistFailed,
+    PoolExists,
+    Refuse,
+    RoundBegan,
+    Started,
+    Target,
+    TimePassed,
+    Unsaved,
+    Verdict,
+    Visit,
+    Visited,
+    VisitFailed,
+    Votes,
+    WaitFor,
+)
+from firstboot.cluster.roster import Roster
 from firstboot.document import Source, load_document
-from firstboot.errors import BadInputError
-from firstboot.files import write_atomic
+from firstboot.errors import BadInputError, RefusedError
+from firstboot.files import sync_folder, write_atomic
 from firstboot.model import Model
 from firstboot.seed import Id
 
+log = logging.getLogger(__name__)
+
 
 class ClaimsDocument(Model):
-    """The file's content: node id by slot number."""
+    """The file's content: node id by slot number; see firstboot.cluster.events.Votes."""
 
     format: Literal["trivet-claims"] = "trivet-claims"
-    version: str = "1.0"
+    version: str = "1.1"
     site_id: Id
     claims: dict[int, Id] = {}
-
-
-@dataclass(frozen=True)
-class Granted:
-    """The claimant has this node's vote; `changed` when it is new."""
-
-    claims: dict[int, str]
-    changed: bool
-
-
-@dataclass(frozen=True)
-class Held:
-    """The slot is another node's, which stays."""
-
-    incumbent: str
-
-
-@dataclass(frozen=True)
-class NoSlot:
-    """The site has no such slot."""
-
-
-def consider(claims: dict[int, str], slots: frozenset[int], slot: int, node_id: str) -> Granted | Held | NoSlot:
-    """Answer a claim; pure. The incumbent is never evicted, and one node holds one slot."""
-    if slot not in slots:
-        return NoSlot()
-    incumbent = claims.get(slot)
-    if incumbent == node_id:
-        return Granted(claims, changed=False)
-    if incumbent is not None:
-        return Held(incumbent)
-    if node_id in claims.values():
-        return Held(node_id)
-    return Granted({**claims, slot: node_id}, changed=True)
+    releases: dict[int, Id] = {}
+    ready: Id | None = None
+    founder: int | None = Field(default=None, ge=1)
 
 
 class Ballot:
-    """This node's persisted votes. Safe to call from any thread."""
+    """Runs the core for one node: does what it asks, one event after the other. Safe to call from any thread."""
 
-    def __init__(self, path: Path, *, site_id: str, slots: frozenset[int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        identity: Identity,
+        *,
+        site_id: str,
+        clock: Callable[[], float],
+        founder: int | None = None,
+        pool_exists: bool = False,
+    ) -> None:
+        """`founder` is what the journal says was decided; raises RefusedError when the votes are another node's."""
         self._path = path
-        self._slots = slots
+        self._site_id = site_id
+        self._clock = clock
         self._lock = threading.Lock()
-        self._document = _read(path, site_id)
+        self._core = Core(identity)
+        self._trouble: OSError | None = None
+        document = _read(path, site_id)
+        votes = Votes(document.claims, document.releases, document.ready, document.founder or founder)
+        if pool_exists:
+            self._step(PoolExists(clock()))
+        self._step(Started(votes, clock()))
+        self._raise_trouble()
+
+    @property
+    def identity(self) -> Identity:
+        return self._core.identity
+
+    @property
+    def votes(self) -> Votes:
+        """What is on disk, and may be shown."""
+        return self._core.votes
 
     @property
     def claims(self) -> dict[int, str]:
-        return dict(self._document.claims)
+        return dict(self.votes.claims)
 
-    def claim(self, slot: int, node_id: str) -> Granted | Held | NoSlot:
-        """Answer a claim; a new vote is fsynced before this returns."""
+    @property
+    def roster(self) -> Roster:
+        return self._core.roster
+
+    @property
+    def hurried(self) -> bool:
+        """Whether to begin the next round soon."""
         with self._lock:
-            answer = consider(self.claims, self._slots, slot, node_id)
-            if isinstance(answer, Granted) and answer.changed:
-                document = self._document.model_copy(update={"claims": answer.claims})
-                write_atomic(self._path, document.model_dump_json(indent=1) + "\n", mode=0o600)
-                self._document = document
-            return answer
+            return self._core.hurried
+
+    def claim(self, sender_slot: int, slot: int, node_id: str) -> Verdict:
+        """Answer a claim; a new vote is fsynced before this returns. Raises OSError when that failed."""
+        actions = self._step(ClaimArrived(0, sender_slot, slot, node_id, self._clock()))
+        verdict = next(action.verdict for action in actions if isinstance(action, Answer))
+        if isinstance(verdict, Unsaved):
+            self._raise_trouble()
+        return verdict
+
+    def begin_round(
+        self,
+        offers: Mapping[int, Sequence[Endpoint]],
+        peers: Sequence[Endpoint],
+        port: int,
+        chance: random.Random,
+    ) -> list[Target]:
+        """Where to go in this round."""
+        actions = self._step(RoundBegan(offers, peers, port, chance, self._clock()))
+        return [action for action in actions if isinstance(action, Target)]
+
+    def visited(self, visit: Visit, target: Target) -> None:
+        self._step(Visited(visit, target.slot, self._clock()))
+
+    def failed(self, target: Target, cause: str) -> None:
+        if target.slot is not None:
+            self._step(VisitFailed(target.slot, cause, target.endpoint.address, self._clock()))
+
+    def obstacle(self) -> WaitFor | None:
+        """What keeps this node from being admitted by all; None when nothing does."""
+        with self._lock:
+            return self._core.obstacle()
+
+    def standing(self) -> WaitFor | Found | Follow:
+        """What this node waits for, or who founds."""
+        (standing,) = self._step(TimePassed(self._clock()))
+        assert isinstance(standing, WaitFor | Found | Follow), standing
+        if self._trouble is not None and isinstance(standing, WaitFor):
+            return WaitFor(
+                f"the votes can't be written to {self._path}: {self._trouble.strerror}", "see df and dmesg"
+            )
+        return standing
+
+    def _step(self, event: Event) -> list[Action]:
+        """Take an event in and do what follows; the actions that are for the caller."""
+        left: list[Action] = []
+        with self._lock:
+            actions = self._core.step(event)
+            while actions:
+                action = actions.pop(0)
+                if isinstance(action, Persist):
+                    actions += self._write(action)
+                elif isinstance(action, Refuse):
+                    raise RefusedError(action.reason, hint=action.hint)
+                else:
+                    left.append(action)
+        return left
+
+    def _write(self, action: Persist) -> list[Action]:
+        votes = action.votes
+        document = ClaimsDocument(
+            site_id=self._site_id,
+            claims=dict(votes.claims),
+            releases=dict(votes.releases),
+            ready=votes.ready,
+            founder=votes.founder,
+        )
+        try:
+            write_atomic(self._path, document.model_dump_json(indent=1) + "\n", mode=0o600)
+        except OSError as error:
+            log.error("the votes can't be written to %s: %s", self._path, error)
+            self._trouble = error
+            return self._core.step(PersistFailed(action.serial, self._clock()))
+        self._trouble = None
+        return self._core.step(Persisted(action.serial, self._clock()))
+
+    def _raise_trouble(self) -> None:
+        if self._trouble is not None:
+            raise self._trouble
 
 
 def _read(path: Path, site_id: str) -> ClaimsDocument:
@@ -91,6 +198,7 @@ def _read(path: Path, site_id: str) -> ClaimsDocument:
         document = load_document(path, ClaimsDocument, source)
     except FileNotFoundError:
         return ClaimsDocument(site_id=site_id)
+    sync_folder(path.parent)  # an agent that was killed before that showed nothing of it yet
     if document.site_id != site_id:
         raise BadInputError(f"votes {path} are of site {document.site_id}, not of {site_id}", hint=hint)
     return document

@@ -13,22 +13,16 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from firstboot.cluster import tls
+from firstboot.cluster.events import Endpoint, Visit
 from firstboot.cluster.trust import SlotRole
 from firstboot.cluster.views import View
+from firstboot.cluster.votes import lacks_claim
 from firstboot.document import Source, parse_fields, validate_fields
 from firstboot.errors import BadInputError, TrivetError
 
 CONNECT_S = 5.0
 ANSWER_S = 15.0
 MAX_ANSWER_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a member may be; `address` is numeric, IPv6 link-local with its %scope."""
-
-    address: str
-    port: int
 
 
 class UnreachableError(TrivetError):
@@ -42,16 +36,6 @@ class Claimant:
     slot: int
     node_id: str
     csr: str
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A completed visit. `incumbent` is the node that the visited one voted for in our place, if it did."""
-
-    endpoint: Endpoint
-    slot: int
-    view: View
-    incumbent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -115,11 +99,11 @@ def _reached(connected: ssl.SSLSocket, endpoint: Endpoint) -> str:
 
 def _talk(connection: _Connection, endpoint: Endpoint, role: SlotRole, claimant: Claimant) -> Visit:
     view = _view(connection, role)
-    if role.slot == claimant.slot or view.claims.get(claimant.slot) == claimant.node_id:
+    if not lacks_claim(view, role.slot, claimant.slot, claimant.node_id):
         return Visit(endpoint, role.slot, view)
     code, raw = _ask(connection, "POST", "/v1/claim", json.dumps({"csr": claimant.csr}))
     if code == 409:
-        return Visit(endpoint, role.slot, view, incumbent=_incumbent(raw))
+        return Visit(endpoint, role.slot, view, *_incumbent(raw))
     if code != 200:
         raise BadInputError(f"our claim was refused with {code}")
     return Visit(endpoint, role.slot, _view(connection, role))
@@ -159,13 +143,15 @@ def read_view(raw: bytes) -> View:
     return validate_fields({key: value for key, value in fields.items() if key in View.model_fields}, View, source)
 
 
-def _incumbent(raw: bytes) -> str:
+def _incumbent(raw: bytes) -> tuple[str, str]:
+    """Who holds our slot according to a refusal, and why that stays."""
     try:
         document = json.loads(raw)
     except (ValueError, RecursionError):
-        return "unknown"
-    incumbent = document.get("incumbent") if isinstance(document, dict) else None
-    return incumbent[:32] if isinstance(incumbent, str) else "unknown"
+        document = None
+    fields = document if isinstance(document, dict) else {}
+    incumbent, why = fields.get("incumbent"), fields.get("why")
+    return incumbent[:32] if isinstance(incumbent, str) else "unknown", why[:200] if isinstance(why, str) else ""
 
 
 def _cause(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,20 @@ from pathlib import Path
 from firstboot import paths
 from firstboot.cluster import names
 from firstboot.cluster.answers import Answers
-from firstboot.cluster.claims import Ballot, Granted
-from firstboot.cluster.client import Claimant, Endpoint
+from firstboot.cluster.claims import Ballot
+from firstboot.cluster.client import Claimant
+from firstboot.cluster.core import Identity
 from firstboot.cluster.discovery import Announcement, Discovery
+from firstboot.cluster.events import Endpoint, Found, WaitFor
 from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
-from firstboot.cluster.founder import Found, WaitFor, decide, short
+from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
-from firstboot.cluster.roster import Contact, Roster, obstacle
+from firstboot.cluster.roster import Contact
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.context import Context, Member
-from firstboot.errors import RefusedError, TrivetError
+from firstboot.errors import TrivetError
 from firstboot.network.facts import reachable_addresses, read_links
 from firstboot.nodekey import NodeKey
 from firstboot.phases import Done, Outcome, Wait
@@ -71,7 +74,7 @@ class Membership:
         announcement = Announcement(
             site_id=context.claimed_seed.site.id,
             slot=context.slot.number,
-            node_id=running.exchange.roster.own_id,
+            node_id=running.ballot.identity.node_id,
             phase=self._status().phase,
             port=running.server.port,
         )
@@ -85,13 +88,11 @@ class Membership:
     def admit(self, context: Context) -> Outcome:
         """Wait until every slot is claimed here, all others granted this node's claim, and all answer."""
         running = self._active()
-        claims = running.ballot.claims
-        self._update(context, running.exchange.roster)
-        if self._journal.document.founder_slot is None:
-            missing = obstacle(running.exchange.roster, self._names(context), claims)
-            if missing is not None:
-                return Wait(missing.reason, missing.hint, RETRY_S)
-        context.members = self._members(context, running, claims)
+        self._update(context)
+        missing = running.ballot.obstacle()
+        if missing is not None:
+            return Wait(missing.reason, missing.hint, RETRY_S)
+        context.members = self._members(context, running)
         names.keep(context.members.values())
         known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
         self._journal.know_members(known)
@@ -100,14 +101,8 @@ class Membership:
     def found(self, context: Context) -> Outcome:
         """Decide who founds, once and for good."""
         running = self._active()
-        self._update(context, running.exchange.roster)
-        decision = decide(
-            context.slot.number,
-            self._names(context),
-            running.ballot.claims,
-            context.views,
-            self._journal.document.founder_slot,
-        )
+        self._update(context)
+        decision = running.ballot.standing()
         if isinstance(decision, WaitFor):
             return Wait(decision.reason, decision.hint, RETRY_S)
         self._journal.decide_founder(decision.slot)
@@ -120,7 +115,7 @@ class Membership:
 
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
-        roster = self._running.exchange.roster if self._running is not None else None
+        roster = self._running.ballot.roster if self._running is not None else None
         claims = self._running.ballot.claims if self._running is not None else {}
         return tuple(
             _peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
@@ -132,10 +127,12 @@ class Membership:
         """Machines that answer for a slot which another node holds."""
         if self._running is None:
             return []
-        rivals = self._running.exchange.roster.rivals
+        own_id = self._running.ballot.identity.node_id
         return [
-            f"a second machine has the seed of slot {slot}: node {short(node)} at {address}"
-            for node, (slot, address) in sorted(rivals.items())
+            f"a copy of this machine runs at {rival.address}: node {short(node)}"
+            if node == own_id
+            else f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
+            for node, rival in sorted(self._running.ballot.roster.rivals.items())
         ]
 
     def close(self) -> None:
@@ -152,26 +149,25 @@ class Membership:
     def _open(self, context: Context) -> _Running:
         seed = context.claimed_seed
         key = NodeKey.load_or_make(paths.NODE_KEY)
-        slots = frozenset(slot.number for slot in seed.plan.slots)
-        ballot = Ballot(self._claims_path, site_id=seed.site.id, slots=slots)
-        own = ballot.claim(seed.slot.number, key.node_id)
-        if not isinstance(own, Granted):
-            raise RefusedError(
-                f"this machine voted for another node to hold its own slot {seed.slot.number}",
-                hint="the state partition was copied from elsewhere: wipe it to give this machine a new identity",
-            )
-        hints = Hints(slots, self._clock)
+        slots = self._names(context)
+        ballot = Ballot(
+            self._claims_path,
+            Identity(seed.slot.number, key.node_id, slots, run=secrets.token_hex(16)),
+            site_id=seed.site.id,
+            clock=self._clock,
+            founder=self._journal.document.founder_slot,
+            pool_exists="pool" in self._journal.document.phases,
+        )
+        hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
-            Roster(own_slot=seed.slot.number, own_id=key.node_id),
-            slots=sorted(slots),
+            ballot,
             hints=hints,
             peers=[endpoint(peer, self._port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
             port=self._port,
             context=client_context(seed),
             site_id=seed.site.id,
             claimant=Claimant(seed.slot.number, key.node_id, key.sign_claim(seed)),
-            claims=lambda: ballot.claims,
-            updated=lambda roster: self._update(context, roster),
+            updated=lambda: self._update(context),
         )
         answers = Answers(ballot, view=lambda: self._view(context), status=self._status, met=exchange.met)
         try:
@@ -191,28 +187,32 @@ class Membership:
         return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
 
     def _view(self, context: Context) -> View:
-        running, seed = self._active(), context.claimed_seed
+        ballot, seed = self._active().ballot, context.claimed_seed
+        votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
         return View(
-            node_id=running.exchange.roster.own_id,
+            node_id=ballot.identity.node_id,
             slot=seed.slot.number,
             seed_id=seed.slot.seed_id,
             phase=self._status().phase,
             ready_disks="disks" in context.finished,
-            claims=running.ballot.claims,
-            founder=self._journal.document.founder_slot,
+            claims=dict(votes.claims),
+            releases=dict(votes.releases),
+            ready=votes.ready,
+            founder=votes.founder,
+            run=ballot.identity.run,
             address=context.address,
         )
 
-    def _update(self, context: Context, roster: Roster) -> None:
-        views = {slot: contact.view for slot, contact in roster.contacts.items()}
+    def _update(self, context: Context) -> None:
+        views = {slot: view for slot, view in self._active().ballot.roster.views.items() if isinstance(view, View)}
         context.views = {**views, context.slot.number: self._view(context)}
 
-    def _members(self, context: Context, running: _Running, claims: dict[int, str]) -> dict[int, Member]:
+    def _members(self, context: Context, running: _Running) -> dict[int, Member]:
         """Every claimed slot's node, where it answers, or answered before this start, or was last known to."""
-        remembered = self._journal.document.members
+        remembered, claims = self._journal.document.members, running.ballot.claims
         members = {}
         for slot in context.plan.slots:
-            contact = running.exchange.roster.contacts.get(slot.number)
+            contact = running.ballot.roster.contacts.get(slot.number)
             address = context.address if slot.number == context.slot.number else contact.address if contact else None
             address = address or (remembered[slot.number].address if slot.number in remembered else None)
             if slot.number in claims and address is not None:

@@ -2,65 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import IPv4Address
 
-from firstboot.cluster.client import Visit
-from firstboot.cluster.founder import WaitFor, listed, short
-from firstboot.cluster.views import View
+from firstboot.cluster.events import Endpoint, Shown, Target, Visit, WaitFor
+from firstboot.cluster.founder import COPY_HINT, listed, short
 
 MAX_ANSWERED = 8
+TRIES_PER_SLOT = 6
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Contact:
     """A member that answered: its last view, and the addresses where TLS succeeded, the last one first."""
 
-    view: View
+    view: Shown
     answered: tuple[str, ...]
     reachable: bool = True
 
     @property
     def address(self) -> str | None:
         """The IPv4 address to use: what the member states if it answered there, else where it answered last."""
-        usable = [address for address in self.answered if is_ipv4(address)]
-        return self.view.address if self.view.address in usable else (usable[0] if usable else None)
+        stated = self.view.address
+        if stated is not None and stated in self.answered and is_ipv4(stated):
+            return stated
+        return next((address for address in self.answered if is_ipv4(address)), None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """A machine that answers for a slot which is another's; `round` is when it was last met."""
+
+    slot: int
+    address: str
+    view: Shown
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Roster:
     """What one node knows of the others. `failures` says by slot why the last visit to it failed."""
 
     own_slot: int
     own_id: str
+    own_run: str = ""
+    round: int = 0
     contacts: Mapping[int, Contact] = field(default_factory=dict)
-    incumbents: Mapping[int, str] = field(default_factory=dict)
-    """By slot: the node for which that member voted instead of us."""
-    rivals: Mapping[str, tuple[int, str]] = field(default_factory=dict)
-    """By node id: slot and address of machines that answer for a slot that is another's."""
+    incumbents: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """By slot: the node for which that member voted instead of us, and why that stays."""
+    rivals: Mapping[str, Rival] = field(default_factory=dict)
+    """By node id. Under this node's own id: a copy of this machine."""
     failures: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def views(self) -> dict[int, Shown]:
+        return {slot: contact.view for slot, contact in self.contacts.items()}
+
+
+def begin_round(roster: Roster) -> Roster:
+    """Forget rivals that were not met in the last round; those that are still there are met again."""
+    if not roster.rivals:
+        return roster
+    rivals = {node: rival for node, rival in roster.rivals.items() if rival.round == roster.round}
+    return replace(roster, round=roster.round + 1, rivals=rivals)
 
 
 def fold(roster: Roster, claims: Mapping[int, str], visit: Visit) -> Roster:
     """Take a completed visit in. `claims` are this node's votes: they say who holds a slot."""
     view, slot, address = visit.view, visit.slot, visit.endpoint.address
     if view.node_id == roster.own_id:
-        return roster
-    if claims.get(slot, view.node_id) != view.node_id:
-        return replace(roster, rivals={**roster.rivals, view.node_id: (slot, address)})
+        if view.run in (None, roster.own_run):
+            return roster
+        return _meet_rival(roster, visit)
+    if slot == roster.own_slot or claims.get(slot, view.node_id) != view.node_id:
+        return _meet_rival(roster, visit)
     known = roster.contacts.get(slot)
     before = known.answered if known is not None and known.view.node_id == view.node_id else ()
-    answered = (address, *(other for other in before if other != address))[:MAX_ANSWERED]
-    incumbents = {other: node for other, node in roster.incumbents.items() if other != slot}
+    answered = before if before[:1] == (address,) else (address, *(other for other in before if other != address))
+    incumbents, rivals, failures = roster.incumbents, roster.rivals, roster.failures
+    contact = Contact(view, answered[:MAX_ANSWERED])
+    if contact == known and visit.incumbent is None and slot not in incumbents and slot not in failures:
+        return roster  # no news: rivals are never contacts
     if visit.incumbent is not None:
-        incumbents[slot] = visit.incumbent
-    return replace(
-        roster,
-        contacts={**roster.contacts, slot: Contact(view, answered)},
+        incumbents = {**incumbents, slot: (visit.incumbent, visit.refusal)}
+    elif slot in incumbents:
+        incumbents = {other: held for other, held in incumbents.items() if other != slot}
+    if view.node_id in rivals:
+        rivals = {node: rival for node, rival in rivals.items() if node != view.node_id}
+    if slot in failures:
+        failures = {other: text for other, text in failures.items() if other != slot}
+    return Roster(
+        own_slot=roster.own_slot,
+        own_id=roster.own_id,
+        own_run=roster.own_run,
+        round=roster.round,
+        contacts={**roster.contacts, slot: contact},
         incumbents=incumbents,
-        rivals={node: place for node, place in roster.rivals.items() if node != view.node_id},
-        failures={other: text for other, text in roster.failures.items() if other != slot},
+        rivals=rivals,
+        failures=failures,
     )
 
 
@@ -74,23 +116,33 @@ def fail(roster: Roster, slot: int, cause: str, address: str) -> Roster:
     return replace(roster, contacts=contacts, failures={**roster.failures, slot: cause})
 
 
+def settle(roster: Roster, claims: Mapping[int, str]) -> Roster:
+    """Forget who answered for a slot before it was claimed by another node: the holder is to be looked for."""
+    contacts = {
+        slot: contact for slot, contact in roster.contacts.items() if claims.get(slot) in (None, contact.view.node_id)
+    }
+    return roster if len(contacts) == len(roster.contacts) else replace(roster, contacts=contacts)
+
+
 def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]) -> WaitFor | None:
     """What keeps this node from being admitted by all and knowing all; None when nothing does."""
-    for slot, incumbent in sorted(roster.incumbents.items()):
+    if roster.own_id in roster.rivals:
+        return WaitFor(
+            f"another machine, at {roster.rivals[roster.own_id].address}, runs as this very node "
+            f"{short(roster.own_id)} of slot {roster.own_slot} ({names[roster.own_slot]})",
+            COPY_HINT,
+        )
+    for slot, (incumbent, why) in sorted(roster.incumbents.items()):
         return WaitFor(
             f"{names.get(slot, slot)} says that slot {roster.own_slot} ({names[roster.own_slot]}) is held by node "
-            f"{short(incumbent)}{_place(roster, incumbent)}; this machine is node {short(roster.own_id)}",
+            f"{short(incumbent)}{_place(roster, incumbent)}; this machine is node {short(roster.own_id)}"
+            + (f"; {why}" if why else ""),
             "two machines have this slot's seed, or this one was wiped: turn one off, or give this one a free slot",
         )
     others = [slot for slot in sorted(names) if slot != roster.own_slot]
     missing = [slot for slot in others if slot not in roster.contacts]
     if missing:
-        verb = "have" if len(missing) > 1 else "has"
-        causes = "; ".join(roster.failures[slot] for slot in missing if slot in roster.failures)
-        return WaitFor(
-            f"{listed(missing, names).rpartition(' ')[0]} {verb} not appeared" + (f" ({causes})" if causes else ""),
-            "start these machines with their seeds, on this network",
-        )
+        return _missing(roster, names, claims, missing)
     waiting = [slot for slot in others if slot not in claims]
     if waiting:
         return WaitFor(f"{listed(waiting, names).rpartition(' ')[0]} answered, but did not claim here yet")
@@ -99,12 +151,46 @@ def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
         if contact.address is None:
             stated = contact.view.address or "an unknown address"
             return WaitFor(
-                f"slot {slot} ({names[slot]}) does not answer at its management address {stated}",
+                f"slot {slot} ({names[slot]}) does not answer at its management address {stated}"
+                + _claimants(roster, slot),
                 f"check the network between this node and {stated}, TCP port 7463",
             )
     return None
 
 
+def targets(
+    roster: Roster,
+    slots: Sequence[int],
+    hinted: Callable[[int], Sequence[Endpoint]],
+    peers: Sequence[Endpoint],
+    port: int,
+    chance: random.Random,
+) -> list[Target]:
+    """Where to go in this round: the known address of who answers, else what hints, views and the seed offer."""
+    chosen: list[Target] = []
+    incomplete = False
+    for slot in slots:
+        contact = roster.contacts.get(slot)
+        if slot != roster.own_slot and contact is not None and contact.reachable:
+            address = contact.address
+            if address is not None:
+                chosen.append(Target(slot, Endpoint(address, _port(hinted(slot), address, port))))
+                continue
+        incomplete = incomplete or slot != roster.own_slot
+        offers = hinted(slot)
+        if contact is not None:
+            offers = [*_stated(contact, port), *(Endpoint(address, port) for address in contact.answered), *offers]
+        unique = list(dict.fromkeys(offers))
+        head, tail = unique[:2], unique[2:]
+        chance.shuffle(tail)  # a flood of false hints must not hide the true one for ever
+        chosen += [Target(slot, endpoint) for endpoint in (head + tail)[:TRIES_PER_SLOT]]
+    if incomplete:
+        known = {target.endpoint.address for target in chosen}
+        chosen += [Target(None, peer) for peer in peers if peer.address not in known]
+    return chosen
+
+
+@lru_cache(1024)
 def is_ipv4(address: str) -> bool:
     try:
         IPv4Address(address)
@@ -113,5 +199,40 @@ def is_ipv4(address: str) -> bool:
     return True
 
 
+def _meet_rival(roster: Roster, visit: Visit) -> Roster:
+    rival = Rival(visit.slot, visit.endpoint.address, visit.view, roster.round)
+    return replace(roster, rivals={**roster.rivals, visit.view.node_id: rival})
+
+
+def _missing(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str], missing: list[int]) -> WaitFor:
+    verb = "have" if len(missing) > 1 else "has"
+    causes = "; ".join(roster.failures[slot] for slot in missing if slot in roster.failures)
+    held = "".join(
+        f"; slot {slot} is held by node {short(claims[slot])}{_claimants(roster, slot)}"
+        for slot in missing
+        if slot in claims and _claimants(roster, slot)
+    )
+    return WaitFor(
+        f"{listed(missing, names).rpartition(' ')[0]} {verb} not appeared"
+        + (f" ({causes})" if causes else "")
+        + held,
+        "start these machines with their seeds, on this network",
+    )
+
+
+def _claimants(roster: Roster, slot: int) -> str:
+    """The machines that answer in the holder's place, for messages."""
+    nodes = [short(node) for node, rival in sorted(roster.rivals.items()) if rival.slot == slot]
+    return f", but node {nodes[0]} answers in its place" if nodes else ""
+
+
 def _place(roster: Roster, node_id: str) -> str:
-    return f" at {roster.rivals[node_id][1]}" if node_id in roster.rivals else ""
+    return f" at {roster.rivals[node_id].address}" if node_id in roster.rivals else ""
+
+
+def _stated(contact: Contact, port: int) -> list[Endpoint]:
+    return [Endpoint(contact.view.address, port)] if contact.view.address else []
+
+
+def _port(offers: Sequence[Endpoint], address: str, default: int) -> int:
+    return next((offer.port for offer in offers if offer.address == address), default)

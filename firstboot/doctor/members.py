@@ -9,7 +9,8 @@ from datetime import datetime
 from functools import partial
 
 from firstboot import paths
-from firstboot.cluster.client import Endpoint, Look, look
+from firstboot.cluster.client import Look, look
+from firstboot.cluster.events import Endpoint
 from firstboot.cluster.membership import endpoint
 from firstboot.cluster.tls import client_context
 from firstboot.context import Member

@@ -16,7 +16,9 @@ import pytest
 from builder.site.root import SiteRoot, create_root
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Claimant, Endpoint, UnreachableError, read_view, visit
+from firstboot.cluster.client import Claimant, UnreachableError, read_view, visit
+from firstboot.cluster.core import Identity
+from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import MAX_BODY_BYTES, MAX_PER_ADDRESS, AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
@@ -31,13 +33,17 @@ ROOT, SEEDS = site()
 LIMIT_S = 30.0
 
 
+def votes(folder: Path, key: NodeKey) -> Ballot:
+    identity = Identity(1, key.node_id, {1: "node1", 2: "node2", 3: "node3"}, run="7" * 32)
+    return Ballot(folder / "claims.json", identity, site_id=ROOT.site_id, clock=lambda: 0.0)
+
+
 class Served:
     """Slot 1's service on loopback, with its votes in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.key = NodeKey.load_or_make(folder / "node1.key")
-        self.ballot = Ballot(folder / "claims.json", site_id=ROOT.site_id, slots=frozenset({1, 2, 3}))
-        self.ballot.claim(1, self.key.node_id)
+        self.ballot = votes(folder, self.key)
         (folder / "ssh_host_ed25519_key.pub").write_text("ssh-ed25519 AAAA root@node1\n")
         (folder / "ssh_host_ed25519_key").write_text("secret\n")
         self.met: set[tuple[int, str]] = set()
@@ -119,7 +125,7 @@ def test_a_member_claims_and_sees_its_claim(served: Served, tmp_path: Path) -> N
     assert (made.slot, made.incumbent) == (1, None)
     assert made.view.claims == {1: served.key.node_id, 2: key.node_id}
     assert served.met == {(2, "127.0.0.1")}
-    assert Ballot(tmp_path / "claims.json", site_id=ROOT.site_id, slots=frozenset({1, 2, 3})).claims[2] == key.node_id
+    assert votes(tmp_path, served.key).claims[2] == key.node_id
 
 
 def test_the_second_claimant_is_told_the_incumbent(served: Served, tmp_path: Path) -> None:
@@ -128,6 +134,7 @@ def test_the_second_claimant_is_told_the_incumbent(served: Served, tmp_path: Pat
     visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], first))
     made = visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], second))
     assert made.incumbent == first.node_id
+    assert made.refusal.startswith("that node was heard of")
     assert served.ballot.claims[2] == first.node_id
 
 

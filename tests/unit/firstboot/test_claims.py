@@ -8,48 +8,99 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstboot.cluster.claims import Ballot, Granted, Held, NoSlot, consider
-from firstboot.errors import BadInputError
+from firstboot.cluster.claims import Ballot, ClaimsDocument
+from firstboot.cluster.core import RELEASE_AFTER_S, Identity
+from firstboot.cluster.events import Granted, Held, NoSlot, NotYours
+from firstboot.cluster.votes import consider
+from firstboot.errors import BadInputError, RefusedError
 
 SITE = "c" * 32
-A, B = "a" * 32, "b" * 32
+OWN, A, B = "e" * 32, "a" * 32, "b" * 32
 SLOTS = frozenset({1, 2})
+NAMES = {1: "node1", 2: "node2", 3: "node3"}
 
 
-def ballot(path: Path) -> Ballot:
-    return Ballot(path, site_id=SITE, slots=SLOTS)
+def ballot(path: Path, *, founder: int | None = None, own: str = OWN, clock: list[float] | None = None) -> Ballot:
+    """The votes of slot 3's node."""
+    time_s = clock or [0.0]
+    identity = Identity(3, own, NAMES, run="1" * 32)
+    return Ballot(path, identity, site_id=SITE, clock=lambda: time_s[0], founder=founder)
+
+
+def refusal(answer: object) -> tuple[str, str]:
+    assert isinstance(answer, Held)
+    return answer.incumbent, answer.why
 
 
 def test_a_vote_is_on_disk_before_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "claims.json"
-    assert ballot(path).claim(1, A) == Granted({1: A}, changed=True)
-    assert ballot(path).claims == {1: A}
+    assert ballot(path).claim(1, 1, A) == Granted({1: A, 3: OWN}, changed=True)
+    assert ballot(path).claims == {1: A, 3: OWN}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_the_incumbent_stays(tmp_path: Path) -> None:
+def test_the_incumbent_stays_and_the_claimant_is_told_why(tmp_path: Path) -> None:
     votes = ballot(tmp_path / "claims.json")
-    votes.claim(1, A)
-    assert votes.claim(1, B) == Held(A)
-    assert votes.claim(1, A) == Granted({1: A}, changed=False)
-    assert votes.claims == {1: A}
+    votes.claim(1, 1, A)
+    incumbent, why = refusal(votes.claim(1, 1, B))
+    assert incumbent == A
+    assert why.startswith("that node was heard of 0 s ago")
+    assert votes.claim(1, 1, A) == Granted({1: A, 3: OWN}, changed=False)
+    assert votes.claims == {1: A, 3: OWN}
 
 
 def test_one_node_holds_one_slot(tmp_path: Path) -> None:
     votes = ballot(tmp_path / "claims.json")
-    votes.claim(1, A)
-    assert votes.claim(2, A) == Held(A)
+    votes.claim(1, 1, A)
+    assert refusal(votes.claim(2, 2, A))[0] == A
 
 
 def test_a_slot_that_is_not_of_the_site(tmp_path: Path) -> None:
-    assert ballot(tmp_path / "claims.json").claim(7, A) == NoSlot()
+    assert ballot(tmp_path / "claims.json").claim(7, 7, A) == NoSlot()
+
+
+def test_a_slot_that_is_not_the_senders(tmp_path: Path) -> None:
+    votes = ballot(tmp_path / "claims.json")
+    assert votes.claim(2, 1, A) == NotYours()
+    assert votes.claims == {3: OWN}
 
 
 def test_a_vote_that_can_not_be_written_is_not_given(tmp_path: Path) -> None:
-    votes = ballot(tmp_path / "gone" / "claims.json")
+    folder = tmp_path / "here"
+    folder.mkdir()
+    votes = ballot(folder / "claims.json")
+    folder.rename(tmp_path / "gone")
     with pytest.raises(FileNotFoundError):
-        votes.claim(1, A)
-    assert votes.claims == {}
+        votes.claim(1, 1, A)
+    assert votes.claims == {3: OWN}
+    (tmp_path / "gone").rename(folder)
+    assert isinstance(votes.claim(1, 1, A), Granted)
+
+
+def test_an_agreement_and_a_decision_survive_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "claims.json"
+    clock = [0.0]
+    votes = ballot(path, clock=clock)
+    votes.claim(1, 1, A)
+    for _ in range(30):
+        clock[0] += RELEASE_AFTER_S / 20
+        votes.claim(1, 1, B)
+    assert votes.votes.releases == {1: B}
+    assert ClaimsDocument.model_validate_json(path.read_text()).releases == {1: B}
+    decided = ballot(path, founder=1)
+    assert "an operator must release the slot" in refusal(decided.claim(1, 1, "d" * 32))[1]
+
+
+def test_a_copy_of_another_nodes_votes_is_refused(tmp_path: Path) -> None:
+    ballot(tmp_path / "claims.json")
+    with pytest.raises(RefusedError, match="voted for another node to hold its own slot 3"):
+        ballot(tmp_path / "claims.json", own=A)
+
+
+def test_votes_of_the_first_version_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "claims.json"
+    path.write_text(f'{{"format": "trivet-claims", "version": "1.0", "site_id": "{SITE}", "claims": {{"1": "{A}"}}}}')
+    assert ballot(path).claims == {1: A, 3: OWN}
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([A, B, "d" * 32]))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Claimant, Endpoint
+from firstboot.cluster.client import Claimant
+from firstboot.cluster.core import Identity
+from firstboot.cluster.events import Endpoint, Follow, Found, WaitFor
 from firstboot.cluster.exchange import Exchange
-from firstboot.cluster.founder import Decision, Follow, Found, WaitFor, decide
 from firstboot.cluster.hints import Hints
-from firstboot.cluster.roster import Roster, obstacle
+from firstboot.cluster.roster import Roster
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
@@ -35,8 +37,13 @@ class Node:
         folder.mkdir(exist_ok=True)
         self.seed = seed
         self.key = NodeKey.load_or_make(folder / "node.key")
-        self.ballot = Ballot(folder / "claims.json", site_id=seed.site.id, slots=SLOTS)
-        self.ballot.claim(seed.slot.number, self.key.node_id)
+        self.run = secrets.token_hex(16)
+        self.ballot = Ballot(
+            folder / "claims.json",
+            Identity(seed.slot.number, self.key.node_id, NAMES, self.run),
+            site_id=seed.site.id,
+            clock=lambda: 0.0,
+        )
         status = NodeStatus(phase="admit", state=PhaseState.RUNNING, reason="test", since=utc_now())
         self.server = AdmissionServer(
             server_context(seed),
@@ -56,7 +63,11 @@ class Node:
             slot=self.seed.slot.number,
             seed_id=self.seed.slot.seed_id,
             phase="admit",
-            claims=self.ballot.claims,
+            claims=dict(self.ballot.votes.claims),
+            releases=dict(self.ballot.votes.releases),
+            ready=self.ballot.votes.ready,
+            founder=self.ballot.votes.founder,
+            run=self.run,
             address="127.0.0.1",
         )
 
@@ -65,34 +76,28 @@ class Node:
         hints = Hints(SLOTS, lambda: 0.0)
         for other in others:
             hints.add(other.key.node_id, other.seed.slot.number, "admit", ("127.0.0.1",), other.server.port)
-        roster = self.exchange.roster if self.exchange else Roster(self.seed.slot.number, self.key.node_id)
         self.exchange = Exchange(
-            roster,
-            slots=sorted(SLOTS),
+            self.ballot,
             hints=hints,
             peers=(),
             port=1,
             context=client_context(self.seed),
             site_id=self.seed.site.id,
             claimant=Claimant(self.seed.slot.number, self.key.node_id, self.key.sign_claim(self.seed)),
-            claims=lambda: self.ballot.claims,
-            updated=lambda _: None,
+            updated=lambda: None,
         )
         self.exchange.round()
 
     @property
     def roster(self) -> Roster:
-        assert self.exchange is not None
-        return self.exchange.roster
+        return self.ballot.roster
 
     def reason(self) -> str:
-        answer = obstacle(self.roster, NAMES, self.ballot.claims)
+        answer = self.ballot.obstacle()
         return answer.reason if answer else ""
 
-    def decision(self) -> Decision:
-        views = {slot: contact.view for slot, contact in self.roster.contacts.items()}
-        views[self.seed.slot.number] = self.view()
-        return decide(self.seed.slot.number, NAMES, self.ballot.claims, views)
+    def decision(self) -> WaitFor | Found | Follow:
+        return self.ballot.standing()
 
 
 @dataclass
@@ -125,7 +130,7 @@ def three(yard: Yard) -> list[Node]:
     return [yard.start(seed, f"node{seed.slot.number}") for seed in site()[1]]
 
 
-def rounds(nodes: list[Node], count: int = 2) -> None:
+def rounds(nodes: list[Node], count: int = 4) -> None:
     for _ in range(count):
         for node in nodes:
             node.meet([other for other in nodes if other is not node])
@@ -206,7 +211,7 @@ def test_peers_of_the_seed_are_found_without_hints(three: list[Node]) -> None:
     assert exchange is not None
     exchange._peers = tuple(Endpoint("127.0.0.1", node.server.port) for node in three[1:])
     exchange.round()
-    assert set(exchange.roster.contacts) == {2, 3}
+    assert set(three[0].roster.contacts) == {2, 3}
 
 
 def test_who_visited_is_visited_back(three: list[Node]) -> None:
@@ -218,4 +223,4 @@ def test_who_visited_is_visited_back(three: list[Node]) -> None:
     exchange.met(2, "127.0.0.1")
     exchange.met(99, "127.0.0.1")
     exchange.round()
-    assert set(exchange.roster.contacts) == {2}
+    assert set(first.roster.contacts) == {2}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 
-from firstboot.cluster.client import Endpoint, Visit
-from firstboot.cluster.exchange import TRIES_PER_SLOT, Target, targets
+from firstboot.cluster.events import Endpoint, Target, Visit
 from firstboot.cluster.membership import endpoint
-from firstboot.cluster.roster import Roster, fail, fold, obstacle
+from firstboot.cluster.roster import TRIES_PER_SLOT, Rival, Roster, fail, fold, obstacle, targets
 from firstboot.cluster.views import View
 
 NAMES = {1: "node1", 2: "node2", 3: "node3"}
@@ -59,8 +58,9 @@ def test_a_second_claimant_is_told_who_holds_its_slot() -> None:
 
 
 def test_the_incumbent_sees_the_rival() -> None:
-    roster = met(visit(2, "192.0.2.66", node="9" * 32))
-    assert roster.rivals == {"9" * 32: (2, "192.0.2.66")}
+    second = visit(2, "192.0.2.66", node="9" * 32)
+    roster = met(second)
+    assert roster.rivals == {"9" * 32: Rival(2, "192.0.2.66", second.view)}
     assert 2 not in roster.contacts
 
 
@@ -84,6 +84,12 @@ def test_a_failed_address_is_forgotten_and_the_view_stays() -> None:
 
 def test_a_visit_to_oneself_changes_nothing() -> None:
     assert met(visit(1, "192.0.2.1", node=OWN)) == Roster(own_slot=1, own_id=OWN)
+
+
+def test_a_copy_of_this_machine_is_named() -> None:
+    view = View(node_id=OWN, slot=1, seed_id="5" * 32, phase="admit", claims=CLAIMS, run="7" * 32)
+    roster = met(Visit(Endpoint("192.0.2.9", 7463), 1, view))
+    assert "another machine, at 192.0.2.9, runs as this very node" in why(roster)
 
 
 def go(roster: Roster, hinted: dict[int, list[Endpoint]], peers: list[Endpoint]) -> list[Target]:

@@ -14,7 +14,8 @@ import pytest
 from firstboot import paths
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Endpoint, look
+from firstboot.cluster.client import look
+from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View

@@ -1,0 +1,247 @@
+"""What formation is told and what it asks for: the typed events and actions of the core."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a member may be; `address` is numeric, IPv6 link-local with its %scope."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An address to visit; `slot` is the one expected there, none where only an address is known."""
+
+    slot: int | None
+    endpoint: Endpoint
+
+
+class Shown(Protocol):
+    """What the core reads of a member's view; firstboot.cluster.views.View has more."""
+
+    @property
+    def node_id(self) -> str: ...
+    @property
+    def claims(self) -> Mapping[int, str]: ...
+    @property
+    def releases(self) -> Mapping[int, str]: ...
+    @property
+    def ready(self) -> str | None: ...
+    @property
+    def founder(self) -> int | None: ...
+    @property
+    def run(self) -> str | None: ...
+    @property
+    def address(self) -> str | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A completed visit. `slot` is what the visited one's certificate proved.
+
+    `incumbent` is the node that it voted for in our place, if it did, and `refusal` why that stays.
+    """
+
+    endpoint: Endpoint
+    slot: int
+    view: Shown
+    incumbent: str | None = None
+    refusal: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What a node keeps on disk before it tells anybody: see docs/formation.md.
+
+    `releases` are agreements: slot number → the node that shall hold it in place of the one in `claims`. `ready` is
+    the founder's token, once the claims are frozen. `founder` is the slot that was decided.
+    """
+
+    claims: Mapping[int, str] = field(default_factory=dict)
+    releases: Mapping[int, str] = field(default_factory=dict)
+    ready: str | None = None
+    founder: int | None = None
+
+
+# Events. `now_s` is any clock of this machine; only its progress counts.
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The agent started, with what the disk has."""
+
+    votes: Votes
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimArrived:
+    """A proved node `node_id` claims `slot`; `sender_slot` is what its certificate is for."""
+
+    request: int
+    sender_slot: int
+    slot: int
+    node_id: str
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoundBegan:
+    """Time to go round: where hints say that slots may be, and addresses that are known without a slot."""
+
+    offers: Mapping[int, Sequence[Endpoint]]
+    peers: Sequence[Endpoint]
+    port: int
+    chance: random.Random
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Visited:
+    """A visit succeeded; `expected` is the slot that was looked for there."""
+
+    visit: Visit
+    expected: int | None
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class VisitFailed:
+    """A visit to where `slot` was expected failed."""
+
+    slot: int
+    cause: str
+    address: str
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """The votes of that Persist are on disk, fsynced."""
+
+    serial: int
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PersistFailed:
+    """They are not, and will not be."""
+
+    serial: int
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PoolExists:
+    """A trusted storage pool was seen: nothing may be released any more, whatever the votes say."""
+
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimePassed:
+    """How does it stand? Answered by Decided or WaitFor."""
+
+    now_s: float
+
+
+Event = (
+    Started | ClaimArrived | RoundBegan | Visited | VisitFailed | Persisted | PersistFailed | PoolExists | TimePassed
+)
+
+
+# Verdicts on a claim.
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """The claimant has this node's vote; `changed` when it is new."""
+
+    claims: Mapping[int, str]
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The slot is another node's; `why` that stays so."""
+
+    incumbent: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NoSlot:
+    """The site has no such slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotYours:
+    """The sender's certificate is for another slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaved:
+    """The vote could not be written, so it was not given."""
+
+
+Verdict = Granted | Held | NoSlot | NotYours | Unsaved
+
+
+# Actions.
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Write these votes and fsync, then tell Persisted or PersistFailed. One at a time."""
+
+    serial: int
+    votes: Votes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer the claim of that number."""
+
+    request: int
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """This disk is not this node's: go no further."""
+
+    reason: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Not yet: what is missing, in words with slot names, and what would end the wait."""
+
+    reason: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """This node founds."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """The node of that slot founds."""
+
+    slot: int
+
+
+Action = Persist | Answer | Refuse | WaitFor | Found | Follow | Target

@@ -1,0 +1,384 @@
+"""The simulated site: events in simulated time, a network that loses, delays and repeats, and the machines on it."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from firstboot.cluster.events import (
+    Action,
+    Answer,
+    ClaimArrived,
+    Endpoint,
+    Event,
+    Held,
+    Persist,
+    Persisted,
+    PersistFailed,
+    RoundBegan,
+    Started,
+    Target,
+    Verdict,
+    Visit,
+    Visited,
+    VisitFailed,
+    Votes,
+)
+from firstboot.cluster.votes import lacks_claim
+from tests.simulation.invariants import Invariants, ViolationError
+from tests.simulation.machines import PORT, Disk, Machine
+
+TIMEOUT_S = 3.0
+PAUSE_S = 2.0
+HURRIED_S = 0.5
+
+
+@dataclass(slots=True)
+class Network:
+    """The faults of every link while they last."""
+
+    loss: float = 0.0
+    slow: float = 0.0
+    twice: float = 0.0
+    lies: float = 0.0
+    bad_disks: float = 0.0
+
+
+class World:
+    """One run. `trace` gets a line for every event, or is None."""
+
+    def __init__(self, chance: random.Random, slots: int, trace: list[str] | None) -> None:
+        self.chance = chance
+        self.names = {slot: f"node{slot}" for slot in range(1, slots + 1)}
+        self.now = 0.0
+        self.network = Network()
+        self.machines: list[Machine] = []
+        self.counts: Counter[str] = Counter()
+        self.invariants = Invariants(tuple(self.names))
+        self.on_ready: Callable[[Machine], None] = lambda _: None
+        """Told of every machine that freezes its votes, at that moment."""
+        self.events = 0
+        self.halted = False
+        self.changed_s = 0.0
+        """When votes were last persisted anywhere."""
+        self._by_address: dict[str, Machine] = {}
+        self._queue: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
+        self._order = 0
+        self._requests: dict[tuple[int, int], tuple[Callable[..., None], tuple[object, ...]]] = {}
+        self._request = 0
+        self._trace = trace
+
+    # Time
+
+    def after(self, delay_s: float, call: Callable[..., None], *arguments: object) -> None:
+        self._order += 1
+        heapq.heappush(self._queue, (self.now + delay_s, self._order, call, arguments))
+
+    def run(self, until_s: float) -> None:
+        """Until that time, or until `halted`."""
+        queue, pop = self._queue, heapq.heappop
+        while queue and queue[0][0] <= until_s and not self.halted:
+            self.now, _, call, arguments = pop(queue)
+            call(*arguments)
+
+    def note(self, text: str) -> None:
+        if self._trace is not None:
+            self._trace.append(f"{self.now:8.3f} {text}")
+
+    def id(self) -> str:
+        return f"{self.chance.getrandbits(128):032x}"
+
+    # Machines
+
+    def add(self, slot: int, disk: Disk | None = None, *, extra: bool = False) -> Machine:
+        machine = Machine(len(self.machines) + 1, slot, disk or Disk(self.id()), self.names, extra=extra)
+        self.machines.append(machine)
+        self._by_address[machine.address] = machine
+        self.invariants.identities.add((slot, machine.disk.node_id))
+        return machine
+
+    def power_on(self, machine: Machine) -> None:
+        if machine.core is not None or machine.gone:
+            return
+        machine.start(self.id())
+        self.note(f"{machine.name} starts with {told(machine.disk.votes)}")
+        self.step(machine, Started(machine.disk.votes, self._clock(machine)))
+        if machine.core is not None:
+            self.invariants.started(machine)
+            self.after(self.chance.random(), self._round, machine, machine.life)
+
+    def power_off(self, machine: Machine) -> None:
+        if machine.core is None:
+            return
+        keep = self.chance.random() < 0.5
+        if machine.asked is not None:
+            self.counts["crash_after_vote"] += 1
+        self.note(f"{machine.name} loses power" + (f", last write kept: {keep}" if machine.asked else ""))
+        self._cut(machine, keep=keep)
+
+    def _cut(self, machine: Machine, *, keep: bool) -> None:
+        written = machine.asked is not None and keep
+        machine.stop(keep=keep)
+        if written:
+            self.invariants.persisted(machine)
+
+    def wipe(self, machine: Machine) -> None:
+        self.power_off(machine)
+        machine.disk = Disk(self.id())
+        self.invariants.identities.add((machine.slot, machine.disk.node_id))
+        self.note(f"{machine.name} was wiped: a new node")
+
+    def copy_disk(self, machine: Machine) -> Disk:
+        votes = machine.disk.votes
+        return Disk(machine.disk.node_id, votes, votes.ready is not None, votes)
+
+    def _clock(self, machine: Machine) -> float:
+        return self.now + machine.clock_s
+
+    def step(self, machine: Machine, event: Event) -> list[Action]:
+        """Give the machine's core an event, do what it asks for, check everything."""
+        core = machine.core
+        assert core is not None
+        self.events += 1
+        actions = core.step(event)
+        left: list[Action] = []
+        for action in actions:
+            if isinstance(action, Persist):
+                self._persist(machine, action)
+            elif isinstance(action, Answer):
+                self._answer(machine, action)
+            elif isinstance(action, Target):
+                left.append(action)
+            else:
+                self.note(f"{machine.name}: {action}")
+        if machine.core is core:
+            self.invariants.stands(machine)
+        return left
+
+    # Disk
+
+    def _persist(self, machine: Machine, action: Persist) -> None:
+        if machine.asked is not None:
+            raise ViolationError(f"{machine.name} wants two writes at once")
+        self.invariants.asked(machine, action.votes, self.now)
+        machine.asked = action
+        self.changed_s = self.now
+        if self._trace is not None:
+            self.note(f"{machine.name} persists {told(action.votes)}")
+        if machine.crash_on_vote:
+            keep, machine.crash_on_vote = machine.crash_on_vote == 2, 0
+            self.counts["crash_after_vote"] += 1
+            self.note(f"{machine.name} loses power while it writes, kept: {keep}")
+            self._cut(machine, keep=keep)
+            self.after(self.chance.uniform(1, 8), self.power_on, machine)
+            return
+        self.after(self.chance.uniform(0.001, 0.05), self._written, machine, machine.life, action)
+
+    def _written(self, machine: Machine, life: int, action: Persist) -> None:
+        if machine.life != life:
+            return
+        machine.asked = None
+        if self.network.bad_disks and self.chance.random() < self.network.bad_disks:
+            self.counts["failed_writes"] += 1
+            self.note(f"{machine.name} could not write")
+            self.step(machine, PersistFailed(action.serial, self._clock(machine)))
+            return
+        freezes = machine.disk.votes.ready is None and action.votes.ready is not None
+        machine.disk.votes = action.votes
+        self.invariants.persisted(machine)
+        if freezes:
+            self.on_ready(machine)
+            if machine.life != life:
+                return
+        self.step(machine, Persisted(action.serial, self._clock(machine)))
+
+    # Network
+
+    def _send(self, sender: Machine, receiver: Machine, call: Callable[..., None], *arguments: object) -> bool:
+        """Whether the message will arrive; it may still find the receiver gone."""
+        network, chance = self.network, self.chance
+        if sender.group != receiver.group or (network.loss and chance.random() < network.loss):
+            return False
+        delay_s = chance.uniform(0.001, 0.1)
+        if network.slow and chance.random() < network.slow:
+            delay_s += chance.uniform(0.1, TIMEOUT_S)
+        self.after(delay_s, call, *arguments)
+        if network.twice and chance.random() < network.twice:
+            self.counts["duplicates"] += 1
+            self.after(delay_s + chance.uniform(0, 5), call, *arguments)
+        return True
+
+    def _round(self, machine: Machine, life: int) -> None:
+        if machine.life != life or machine.core is None:
+            return
+        machine.rounds += 1
+        offers, peers = self._offers(machine)
+        targets = self.step(machine, RoundBegan(offers, peers, PORT, self.chance, self._clock(machine)))
+        visits = [target for target in targets if isinstance(target, Target)]
+        machine.open_visits = len(visits)
+        if not visits:
+            self._rest(machine)
+        for target in visits:
+            conversation = Conversation(self, machine, self._by_address.get(target.endpoint.address), target)
+            conversation.begin()
+
+    def _rest(self, machine: Machine) -> None:
+        assert machine.core is not None
+        pause_s = HURRIED_S if machine.core.hurried else PAUSE_S
+        self.after(pause_s + self.chance.random() * 0.2, self._round, machine, machine.life)
+
+    def _offers(self, machine: Machine) -> tuple[dict[int, list[Endpoint]], list[Endpoint]]:
+        """What mDNS of whoever is near says, some of it false; sometimes addresses from the seed."""
+        chance, lies = self.chance, self.network.lies
+        offers: dict[int, list[Endpoint]] = {}
+        for other in self.machines:
+            if other is not machine and other.core is not None and other.group == machine.group:
+                slot = other.slot
+                if lies and chance.random() < lies:
+                    slot = chance.randrange(1, len(self.names) + 1)
+                offers.setdefault(slot, []).append(other.endpoint)
+        peers = [chance.choice(self.machines).endpoint] if lies and chance.random() < lies else []
+        return offers, peers
+
+    def claim(self, machine: Machine, sender: Machine, slot: int, reply: Callable[..., None], *rest: object) -> None:
+        """A claim reaches a machine; `reply(machine, verdict, *rest)` is called with the answer, if there is one."""
+        self._request += 1
+        node_id = rest[0]
+        assert isinstance(node_id, str)
+        self._requests[machine.index, self._request] = reply, (slot, sender.slot, *rest)
+        self.step(machine, ClaimArrived(self._request, sender.slot, slot, node_id, self._clock(machine)))
+
+    def _answer(self, machine: Machine, action: Answer) -> None:
+        reply, (slot, sender_slot, node_id, *rest) = self._requests.pop((machine.index, action.request))
+        assert isinstance(slot, int) and isinstance(sender_slot, int) and isinstance(node_id, str)
+        verdict = action.verdict
+        self.invariants.answered(machine, slot, sender_slot, node_id, verdict)
+        if not isinstance(verdict, Held) and machine.disk.votes.claims.get(slot) == node_id:
+            machine.heard[node_id] = self.now
+        reply(verdict, *rest)
+
+    def done(self, machine: Machine, life: int, event: Visited | VisitFailed) -> None:
+        """A visit of the machine ended."""
+        if machine.life != life or machine.core is None:
+            return
+        if isinstance(event, Visited):
+            machine.heard[event.visit.view.node_id] = self.now
+        self.step(machine, event)
+        if machine.life == life:
+            machine.open_visits -= 1
+            if machine.open_visits == 0:
+                self._rest(machine)
+
+    def again(self, machine: Machine, life: int, event: Visited) -> None:
+        """An answer that comes a second time, late."""
+        if machine.life == life and machine.core is not None:
+            machine.heard[event.visit.view.node_id] = self.now
+            self.step(machine, Visited(event.visit, event.expected, self._clock(machine)))
+
+
+def told(votes: Votes) -> str:
+    """Votes for the trace."""
+    claims = " ".join(f"{slot}:{node[:4]}" for slot, node in sorted(votes.claims.items()))
+    releases = "".join(f" {slot}→{node[:4]}" for slot, node in sorted(votes.releases.items()))
+    ready = f" ready {votes.ready[:4]}" if votes.ready else ""
+    return f"[{claims}{releases}{ready}{f' founder {votes.founder}' if votes.founder else ''}]"
+
+
+class Conversation:
+    """One visit, message by message: the view, a claim if ours is missing, the view again."""
+
+    __slots__ = ("closed", "guest", "guest_life", "host", "node_id", "target", "world")
+
+    def __init__(self, world: World, guest: Machine, host: Machine | None, target: Target) -> None:
+        self.world = world
+        self.guest = guest
+        self.guest_life = guest.life
+        self.host = host
+        self.target = target
+        self.node_id = guest.disk.node_id
+        self.closed = False
+
+    def begin(self) -> None:
+        self._ask(self._show, True)
+
+    def _ask(self, call: Callable[..., None], *arguments: object) -> None:
+        if self.host is None or not self.world._send(self.guest, self.host, call, *arguments):
+            self._fail(TIMEOUT_S)
+
+    def _show(self, first: bool) -> None:
+        host = self.host
+        assert host is not None
+        if self.closed:
+            return
+        if host.core is None:
+            self._fail(0.001)
+            return
+        if not self.world._send(host, self.guest, self._seen, first, host.view()):
+            self._fail(TIMEOUT_S)
+
+    def _seen(self, first: bool, view: object) -> None:
+        host, guest = self.host, self.guest
+        assert host is not None
+        if self.closed or guest.life != self.guest_life:
+            return
+        if first and lacks_claim(view, host.slot, guest.slot, self.node_id):  # type: ignore[arg-type]
+            slot = guest.slot
+            if self.world.network.lies and self.world.chance.random() < 0.02:
+                slot = self.world.chance.randrange(1, len(self.world.names) + 1)  # a claim that is not its own
+            self._ask(self._claim, view, slot)
+            return
+        self._end(view)
+
+    def _claim(self, view: object, slot: int) -> None:
+        host = self.host
+        assert host is not None
+        if self.closed:
+            return
+        if host.core is None:
+            self._fail(0.001)
+            return
+        self.world.claim(host, self.guest, slot, self._told, self.node_id, view)
+        if not self.closed and host.asked is not None:
+            self.world.after(TIMEOUT_S, self._fail, 0.001)  # should the host lose power over the write
+        elif host.core is None:
+            self._fail(TIMEOUT_S)
+
+    def _told(self, verdict: Verdict, view: object) -> None:
+        assert self.host is not None
+        if not self.world._send(self.host, self.guest, self._heard, verdict, view):
+            self._fail(TIMEOUT_S)
+
+    def _heard(self, verdict: Verdict, view: object) -> None:
+        if self.closed or self.guest.life != self.guest_life:
+            return
+        if isinstance(verdict, Held):
+            self._end(view, verdict.incumbent, verdict.why)
+        elif type(verdict).__name__ == "Granted":
+            self._ask(self._show, False)
+        else:
+            self._fail(0.001)
+
+    def _end(self, view: object, incumbent: str | None = None, why: str = "") -> None:
+        self.closed = True
+        world, guest, host = self.world, self.guest, self.host
+        assert host is not None
+        visit = Visit(self.target.endpoint, host.slot, view, incumbent, why)  # type: ignore[arg-type]
+        event = Visited(visit, self.target.slot, world._clock(guest))
+        world.done(guest, self.guest_life, event)
+        if world.network.twice and world.chance.random() < world.network.twice:
+            world.after(world.chance.uniform(0, 6), world.again, guest, self.guest_life, event)
+
+    def _fail(self, delay_s: float) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.world.after(delay_s, self._failed)
+
+    def _failed(self) -> None:
+        guest, slot = self.guest, self.target.slot
+        address, now_s = self.target.endpoint.address, self.world._clock(guest)
+        event = VisitFailed(slot or guest.slot, "no answer in time", address, now_s)
+        self.world.done(guest, self.guest_life, event)

@@ -15,6 +15,7 @@ from firstboot import paths
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import look
+from firstboot.cluster.core import Identity
 from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
@@ -117,7 +118,8 @@ def test_who_was_heard(slots: tuple[int, ...], announces: bool, verdict: str, wo
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdmissionServer]:
     """Slot 2's admission service on loopback, at the port where the doctor looks."""
-    ballot = Ballot(tmp_path / "claims.json", site_id=ROOT.site_id, slots=frozenset(PEERS))
+    identity = Identity(2, PEERS[2], {slot: f"node{slot}" for slot in PEERS}, run="7" * 32)
+    ballot = Ballot(tmp_path / "claims.json", identity, site_id=ROOT.site_id, clock=lambda: 0.0)
     view = View(node_id=PEERS[2], slot=2, seed_id=SEEDS[1].slot.seed_id, phase="pool")
     status = NodeStatus(phase="pool", state=PhaseState.WAITING, reason="test", since=utc_now())
     answers = Answers(ballot, view=lambda: view, status=lambda: status, met=lambda *_: None, ssh_folder=tmp_path)
@@ -126,7 +128,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admissio
     made.serve(poll_s=0.02)
     yield made
     made.close()
-    assert ballot.claims == {}, "a look must claim nothing"
+    assert ballot.claims == {2: PEERS[2]}, "a look must claim nothing"
 
 
 def test_a_look_has_view_and_clock(server: AdmissionServer) -> None:

@@ -8,7 +8,7 @@ from tests.simulation.__main__ import KINDS, totals
 from tests.simulation.mutants import Mutant, hunt, mutants
 from tests.simulation.schedule import simulate
 
-SCHEDULES = 4000
+SCHEDULES = 2000
 
 
 def test_no_schedule_violates_an_invariant() -> None:

@@ -15,6 +15,7 @@ from builder.profile.schema import DIALECT, CheckReport, profile_schema
 from builder.site.folder import SiteRecord
 from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
+from firstboot.cluster.enrolment import Enrolment
 from firstboot.cluster.views import View
 from firstboot.disks.records import DiskRecords
 from firstboot.disks.tags import TagFile
@@ -36,6 +37,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     ClaimsDocument,
     DiskRecords,
     DoctorReport,
+    Enrolment,
     JournalDocument,
     LabList,
     LabState,

@@ -10,6 +10,7 @@ from firstboot.plan import Plan, SlotPlan
 from firstboot.seed import Seed
 
 if TYPE_CHECKING:
+    from firstboot.cluster.tls import Credentials
     from firstboot.cluster.views import View
 
 
@@ -33,9 +34,13 @@ class Context:
     """Says what the running phase is doing right now, in one line: status, console and log."""
     seed: Seed | None = None
     node_id: str | None = None
+    claimant: Credentials | None = None
+    """What this node shows to others of its site: its key, for which its slot vouches; the identity phase sets it."""
     members: dict[int, Member] = field(default_factory=dict)
     """By slot number, this node included; complete once admission is done."""
     founder_slot: int | None = None
+    authority: str | None = None
+    """Fingerprint of the cluster authority that this node holds; the enrol phase sets it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
     finished: set[str] = field(default_factory=set)
@@ -48,6 +53,12 @@ class Context:
         """The seed; only phases after identity may ask."""
         assert self.seed is not None, "a phase before identity asked for the seed"
         return self.seed
+
+    @property
+    def claim_credentials(self) -> Credentials:
+        """What this node shows as its slot's claimant; only phases after identity may ask."""
+        assert self.claimant is not None, "a phase before identity asked for the credentials"
+        return self.claimant
 
     @property
     def plan(self) -> Plan:

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from firstboot import access, clock, machine, paths, seedmedia
+from firstboot.cluster import certificates
 from firstboot.cluster.trust import verify_seed
 from firstboot.context import Context
 from firstboot.errors import RefusedError, TrivetError
 from firstboot.files import write_atomic
-from firstboot.nodekey import NodeKey
+from firstboot.nodekey import NodeKey, load_claim
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.seed import LABEL, Seed, encode
+from firstboot.seed import LABEL, Seed, encode, without_key
 from firstboot.seedmedia import Found, describe
 from firstboot.state import Journal
 
@@ -42,19 +43,19 @@ class Identity:
                     "attach one, made by: trivet site seed SITE SLOT -o FILE; no Gluster port is open until then",
                     WAIT_S,
                 )
-            key = NodeKey.load_or_make(paths.NODE_KEY)
-            self._journal.belong(site_id=seed.site.id, node_id=key.node_id)
-            context.node_id = key.node_id
-            context.seed = seed
+            self._become(context, seed)
         access.settle(context.plan.access, context.slot.name)
         return Done(f"{context.slot.name}, node {context.node_id}")
 
     def _obtain(self, report: Callable[[str], None]) -> Seed | None:
         paths.STATE.mkdir(parents=True, exist_ok=True, mode=0o755)
         stored = seedmedia.read_file(paths.SEED) if paths.SEED.exists() else None
-        seed = select(stored, self._offer(stored))
+        offered = self._offer(stored)
+        seed = select(stored, offered)
         if seed is None:
             return None
+        if not seed.slot.key and offered is not None:
+            seed = offered.seed  # the same seed, with its key
         verify_seed(seed)
         reason = machine.misfit(seed.plan.slot(seed.slot.number).match, machine.read())
         if reason is not None:
@@ -64,8 +65,27 @@ class Identity:
             )
         if stored is None:
             report(f"importing the seed of slot {seed.slot.number} of site {seed.site.name}")
-            write_atomic(paths.SEED, encode(seed), mode=0o600)
         return seed
+
+    def _become(self, context: Context, seed: Seed) -> None:
+        """Tie this machine's own key to the slot, and keep of the seed what is not secret any more."""
+        key = NodeKey.load_or_make(paths.NODE_KEY)
+        self._journal.belong(site_id=seed.site.id, node_id=key.node_id)
+        claim = load_claim(paths.CLAIM, seed, key.node_id)
+        if claim is None:
+            if not seed.slot.key:
+                raise TrivetError(
+                    f"{paths.CLAIM}, by which slot {seed.slot.number} vouches for this node, is gone or damaged",
+                    hint="attach the seed's medium again, and it is made anew; otherwise wipe the state partition",
+                )
+            claim = key.claim(seed)
+            write_atomic(paths.CLAIM, certificates.pem(claim))
+        kept = encode(without_key(seed))
+        if not paths.SEED.exists() or paths.SEED.read_bytes() != kept:
+            write_atomic(paths.SEED, kept, mode=0o600)
+        context.node_id = key.node_id
+        context.claimant = key.credentials(seed, claim)
+        context.seed = without_key(seed)
 
     def _offer(self, stored: Found | None) -> Found | None:
         try:

@@ -1,4 +1,4 @@
-"""The seed: what one machine is given to fill one slot; format trivet-seed 1.
+"""The seed: what one machine is given to fill one slot; format trivet-seed 2.
 
 On a medium it is the file `seed.json` in a FAT file system labelled TRIVET-SEED: the image's own trivet-seed
 partition, or a small disk that is attached.
@@ -34,12 +34,15 @@ class SiteIdentity(Model):
 
 
 class SlotCredentials(Model):
-    """A slot's single-use certificate and key (PEM), and the id of this issue of them."""
+    """A slot's single-use certificate and key (PEM), and the id of this issue of them.
+
+    The key vouches for one node's key, once: what a node keeps of its seed has none.
+    """
 
     number: int = Field(ge=1, le=300)
     seed_id: Id
     certificate: str
-    key: str = Field(repr=False)
+    key: str = Field(default="", repr=False)
 
 
 class Overrides(Model):
@@ -54,11 +57,16 @@ class Seed(Model):
     """One machine's seed."""
 
     format: Literal["trivet-seed"] = "trivet-seed"
-    version: str = "1.0"
+    version: str = "2.0"
     site: SiteIdentity
     slot: SlotCredentials
     plan: Plan
     overrides: Overrides = Overrides()
+
+
+def without_key(seed: Seed) -> Seed:
+    """The seed as a node keeps it, once its slot key is used."""
+    return seed.model_copy(update={"slot": seed.slot.model_copy(update={"key": ""})})
 
 
 def encode(seed: Seed) -> bytes:

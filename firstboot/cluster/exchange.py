@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Claimant, UnreachableError, visit
+from firstboot.cluster.client import Claimant, visit
 from firstboot.cluster.events import Endpoint, Target, Visit
 from firstboot.cluster.hints import Hints
+from firstboot.cluster.session import UnreachableError
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The phases discover, admit and found: the parts of formation tied together for one run of the agent."""
+"""The phases discover, admit, found and enrol: the parts of formation tied together for one run of the agent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.cluster import names
+from firstboot.cluster import enrolment, names
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
@@ -20,12 +20,11 @@ from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.roster import Contact
 from firstboot.cluster.server import AdmissionServer
-from firstboot.cluster.tls import client_context, server_context
+from firstboot.cluster.tls import Credentials, client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
 from firstboot.network.facts import reachable_addresses, read_links
-from firstboot.nodekey import NodeKey
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
 from firstboot.state import Journal, KnownMember
@@ -42,6 +41,8 @@ class _Running:
     server: AdmissionServer
     discovery: Discovery
     exchange: Exchange
+    member: Credentials | None = None
+    """What the service shows to members now."""
 
 
 class Membership:
@@ -113,6 +114,16 @@ class Membership:
             "this node founds the cluster" if isinstance(decision, Found) else f"{founder} founds the cluster"
         )
 
+    def enrol(self, context: Context) -> Outcome:
+        """Become a member: hold the cluster authority, and a certificate of it; renew that long before its end."""
+        running = self._active()
+        self._update(context)
+        outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
+        credentials = enrolment.member_credentials()
+        if credentials is not None and credentials != running.member:
+            running.server.members, running.member = server_context(credentials), credentials
+        return outcome
+
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
         roster = self._running.ballot.roster if self._running is not None else None
@@ -148,11 +159,11 @@ class Membership:
 
     def _open(self, context: Context) -> _Running:
         seed = context.claimed_seed
-        key = NodeKey.load_or_make(paths.NODE_KEY)
+        assert context.node_id is not None, "identity comes first"
         slots = self._names(context)
         ballot = Ballot(
             self._claims_path,
-            Identity(seed.slot.number, key.node_id, slots, run=secrets.token_hex(16)),
+            Identity(seed.slot.number, context.node_id, slots, run=secrets.token_hex(16)),
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
@@ -164,14 +175,22 @@ class Membership:
             hints=hints,
             peers=[endpoint(peer, self._port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
             port=self._port,
-            context=client_context(seed),
+            context=client_context(context.claim_credentials),
             site_id=seed.site.id,
-            claimant=Claimant(seed.slot.number, key.node_id, key.sign_claim(seed)),
+            claimant=Claimant(seed.slot.number, ballot.identity.node_id),
             updated=lambda: self._update(context),
         )
-        answers = Answers(ballot, view=lambda: self._view(context), status=self._status, met=exchange.met)
+        answers = Answers(
+            ballot,
+            view=lambda: self._view(context),
+            status=self._status,
+            met=exchange.met,
+            enrol=lambda role: enrolment.answer(ballot.votes, role),
+        )
         try:
-            server = AdmissionServer(server_context(seed), site_id=seed.site.id, port=self._port, answer=answers)
+            server = AdmissionServer(
+                server_context(context.claim_credentials), site_id=seed.site.id, port=self._port, answer=answers
+            )
         except OSError as error:
             raise TrivetError(
                 f"TCP port {self._port} can't be opened: {error.strerror}",
@@ -201,6 +220,7 @@ class Membership:
             founder=votes.founder,
             run=ballot.identity.run,
             address=context.address,
+            authority=context.authority,
         )
 
     def _update(self, context: Context) -> None:

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import cast
 
 from firstboot.cluster import tls
-from firstboot.cluster.trust import Role
+from firstboot.cluster.trust import MemberRole, Role, members_domain
 from firstboot.errors import BadInputError
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,9 @@ class AdmissionServer(socketserver.ThreadingTCPServer):
         self, context: ssl.SSLContext, *, site_id: str, port: int, answer: Answerer, host: str | None = None
     ) -> None:
         self.context = context
+        self.members: ssl.SSLContext | None = None
+        """Shown to who asks for the members' name, once this node is a member; accepts members alone."""
+        context.sni_callback = self._choose
         self.site_id = site_id
         self.answer = answer
         self._guard = threading.Lock()
@@ -75,6 +78,14 @@ class AdmissionServer(socketserver.ThreadingTCPServer):
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         super().server_bind()
+
+    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+        if name != members_domain(self.site_id):
+            return None
+        if self.members is None:
+            return int(ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME)
+        connection.context = self.members
+        return None
 
     @property
     def port(self) -> int:
@@ -125,6 +136,8 @@ class Handler(BaseHTTPRequestHandler):
         raw.settimeout(HANDSHAKE_S)
         self.request = self.admission.context.wrap_socket(raw, server_side=True)
         self.role = tls.peer_role(self.request, site_id=self.admission.site_id)
+        if isinstance(self.role, MemberRole) is (self.request.context is self.admission.context):
+            raise BadInputError(f"{tls.role_text(self.role)} has a certificate of the wrong authority")
         self.served = 0
         super().setup()
 

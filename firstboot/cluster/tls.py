@@ -1,23 +1,34 @@
-"""Mutual TLS 1.3 under the site root: the contexts for both sides, made of the seed."""
+"""Mutual TLS 1.3: the contexts for both ends, made of credentials, and whom the other end's certificate names."""
 
 from __future__ import annotations
 
 import os
 import ssl
+from dataclasses import dataclass, field
 
-from firstboot.cluster.trust import OperatorRole, Role, role_of
+from firstboot.cluster.trust import OperatorRole, Role, SlotRole, role_of
 from firstboot.errors import BadInputError
-from firstboot.seed import Seed
 
 
-def server_context(seed: Seed) -> ssl.SSLContext:
-    """Accepts only clients with a certificate of the seed's site."""
-    return _context(ssl.PROTOCOL_TLS_SERVER, seed)
+@dataclass(frozen=True)
+class Credentials:
+    """What one end shows and whom it trusts, PEM: `chain` is its own certificate and those up to the trusted ones."""
+
+    chain: str
+    key: str = field(repr=False)
+    trusted: str
 
 
-def client_context(seed: Seed) -> ssl.SSLContext:
-    """Trusts only servers with a certificate of the seed's site; which slot it is, the caller looks at."""
-    return _context(ssl.PROTOCOL_TLS_CLIENT, seed)
+def server_context(credentials: Credentials) -> ssl.SSLContext:
+    """Accepts only clients whose certificate leads to a trusted one."""
+    context = _context(ssl.PROTOCOL_TLS_SERVER, credentials)
+    context.num_tickets = 0  # each connection proves itself: nothing is resumed
+    return context
+
+
+def client_context(credentials: Credentials) -> ssl.SSLContext:
+    """Trusts only servers whose certificate leads to a trusted one; whom it names, the caller looks at."""
+    return _context(ssl.PROTOCOL_TLS_CLIENT, credentials)
 
 
 def peer_role(connection: ssl.SSLSocket, *, site_id: str) -> Role:
@@ -32,19 +43,23 @@ def peer_role(connection: ssl.SSLSocket, *, site_id: str) -> Role:
 
 
 def role_text(role: Role) -> str:
-    return "operator" if isinstance(role, OperatorRole) else f"slot {role.slot}"
+    """The role for logs."""
+    if isinstance(role, OperatorRole):
+        return "operator"
+    node = f"node {role.node_id[:12]}"
+    return f"slot {role.slot}, {node}" if isinstance(role, SlotRole) else node
 
 
-def _context(protocol: int, seed: Seed) -> ssl.SSLContext:
+def _context(protocol: int, credentials: Credentials) -> ssl.SSLContext:
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
-    context.check_hostname = False  # nodes have no names yet: the slot in the certificate is what counts
+    context.check_hostname = False  # nodes are no hosts of a DNS: the role in the certificate is what counts
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(cadata=seed.site.root_certificate)
+    context.load_verify_locations(cadata=credentials.trusted)
     # The module reads keys from files only; this one exists in memory alone.
-    handle = os.memfd_create("slot", os.MFD_CLOEXEC)
+    handle = os.memfd_create("credentials", os.MFD_CLOEXEC)
     try:
-        os.write(handle, f"{seed.slot.key.rstrip()}\n{seed.slot.certificate}".encode())
+        os.write(handle, f"{credentials.key.rstrip()}\n{credentials.chain}".encode())
         context.load_cert_chain(f"/proc/self/fd/{handle}")
     finally:
         os.close(handle)

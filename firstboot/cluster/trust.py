@@ -12,16 +12,19 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from firstboot.cluster.certificates import BOTH
 from firstboot.errors import BadInputError
 from firstboot.seed import Seed
 
 ID_HEX = 32
 MAX_PEM = 16 * 1024
 
-SLOT_URI = re.compile(r"trivet:(?P<site>[0-9a-f]{32}):slot:(?P<slot>[1-9][0-9]{0,2}):(?P<seed>[0-9a-f]{32})")
-OPERATOR_URI = re.compile(r"trivet:(?P<site>[0-9a-f]{32}):operator")
+_ID = r"[0-9a-f]{32}"
+_SITE = rf"(?P<site>{_ID})\.trivet\.internal"
+SLOT_NAME = re.compile(rf"(?P<node>{_ID})\.(?P<seed>{_ID})\.slot-(?P<slot>[1-9][0-9]{{0,2}})\.{_SITE}")
+MEMBER_NAME = re.compile(rf"(?P<node>{_ID})\.members\.{_SITE}")
+OPERATOR_NAME = re.compile(rf"operator\.{_SITE}")
 
 SEED_HINT = "make the seed again on the workstation that has the site: trivet site seed SITE SLOT -o FILE --again"
 
@@ -30,15 +33,28 @@ ExtensionT = TypeVar("ExtensionT", bound=x509.ExtensionType)
 
 @dataclass(frozen=True)
 class SlotRole:
-    """The holder of one issue (`seed_id`) of a slot's certificate."""
+    """A node that holds one issue (`seed_id`) of a slot: it had that seed's key, and has its own."""
 
     site_id: str
     slot: int
     seed_id: str
+    node_id: str
 
     @property
-    def uri(self) -> str:
-        return f"trivet:{self.site_id}:slot:{self.slot}:{self.seed_id}"
+    def dns_name(self) -> str:
+        return f"{self.node_id}.{slot_domain(self.site_id, self.slot, self.seed_id)}"
+
+
+@dataclass(frozen=True)
+class MemberRole:
+    """A node that the cluster admitted; only the cluster authority makes it one."""
+
+    site_id: str
+    node_id: str
+
+    @property
+    def dns_name(self) -> str:
+        return f"{self.node_id}.{members_domain(self.site_id)}"
 
 
 @dataclass(frozen=True)
@@ -48,11 +64,21 @@ class OperatorRole:
     site_id: str
 
     @property
-    def uri(self) -> str:
-        return f"trivet:{self.site_id}:operator"
+    def dns_name(self) -> str:
+        return f"operator.{self.site_id}.trivet.internal"
 
 
-Role = SlotRole | OperatorRole
+Role = SlotRole | MemberRole | OperatorRole
+
+
+def slot_domain(site_id: str, slot: int, seed_id: str) -> str:
+    """The DNS name below which a slot's certificate can issue."""
+    return f"{seed_id}.slot-{slot}.{site_id}.trivet.internal"
+
+
+def members_domain(site_id: str) -> str:
+    """The DNS name below which members' certificates are; also the server name that asks a node for its own one."""
+    return f"members.{site_id}.trivet.internal"
 
 
 def key_id(public_key: PublicKeyTypes) -> str:
@@ -76,21 +102,43 @@ def load_certificate(certificate: str | bytes) -> x509.Certificate:
         raise BadInputError(f"a certificate can't be read: {error}") from error
 
 
-def role_of(certificate: str | bytes | x509.Certificate) -> Role:
-    """Whom the certificate (PEM, DER or loaded) names in its only URI name; raises BadInputError when nobody of ours.
+def load_key(pem: str) -> ec.EllipticCurvePrivateKey | None:
+    """Read an elliptic-curve key, PEM; None when it is not one."""
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except (ValueError, TypeError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
 
-    The signature is not checked here: TLS or `issued_by` does.
+
+def role_of(certificate: str | bytes | x509.Certificate) -> Role:
+    """Whom an end entity's certificate (PEM, DER or loaded) names; raises BadInputError when nobody of ours.
+
+    A node's id must be the hash of the certificate's own key. The signature is not checked here: TLS does, with the
+    name constraints of the slot that issued it.
     """
     loaded = certificate if isinstance(certificate, x509.Certificate) else load_certificate(certificate)
+    constraints = _extension(loaded, x509.BasicConstraints)
+    if constraints is None or constraints.ca:
+        raise BadInputError(f"certificate {subject(loaded)} is an authority, nobody's own")
     names = _extension(loaded, x509.SubjectAlternativeName)
-    uris = names.get_values_for_type(x509.UniformResourceIdentifier) if names else []
-    if len(uris) != 1:
-        raise BadInputError(f"certificate {subject(loaded)} has {len(uris)} URI names; a Trivet certificate has one")
-    if slot := SLOT_URI.fullmatch(uris[0]):
-        return SlotRole(slot["site"], int(slot["slot"]), slot["seed"])
-    if operator := OPERATOR_URI.fullmatch(uris[0]):
+    roles = [role for name in (names.get_values_for_type(x509.DNSName) if names else []) if (role := _named(name))]
+    if len(roles) != 1:
+        raise BadInputError(f"certificate {subject(loaded)} names {len(roles)} holders, not one")
+    (role,) = roles
+    if not isinstance(role, OperatorRole) and role.node_id != key_id(loaded.public_key()):
+        raise BadInputError(f"certificate {subject(loaded)} names node {role.node_id}, whose key is another one")
+    return role
+
+
+def _named(name: str) -> Role | None:
+    if slot := SLOT_NAME.fullmatch(name):
+        return SlotRole(slot["site"], int(slot["slot"]), slot["seed"], slot["node"])
+    if member := MEMBER_NAME.fullmatch(name):
+        return MemberRole(member["site"], member["node"])
+    if operator := OPERATOR_NAME.fullmatch(name):
         return OperatorRole(operator["site"])
-    raise BadInputError(f"certificate {subject(loaded)} names no slot or operator: {uris[0][:120]!r}")
+    return None
 
 
 def issued_by(certificate: x509.Certificate, root: x509.Certificate) -> bool:
@@ -117,9 +165,10 @@ def verify_root(root: x509.Certificate, site_id: str) -> None:
 def verify_seed(seed: Seed) -> None:
     """Check that the seed proves its site and its slot; raises BadInputError that says what does not fit.
 
-    The chain: the site id is the hash of the root's key, the root signed the slot certificate, that names this
-    site, slot and seed id, and the key is the certificate's. Certificates are long-lived and backdated; their
-    dates are left to TLS, because a node's clock may be wrong before it has a network.
+    The chain: the site id is the hash of the root's key, the root signed the slot certificate, that may issue for
+    this site, slot and seed id and nothing else, and the key is the certificate's, if the seed has it still.
+    Certificates are long-lived and backdated; their dates are left to TLS, because a node's clock may be wrong before
+    it has a network.
     """
     root = load_certificate(seed.site.root_certificate)
     verify_root(root, seed.site.id)
@@ -129,15 +178,20 @@ def verify_seed(seed: Seed) -> None:
             f"the slot certificate was not signed by the root of site {seed.site.name} ({seed.site.id})",
             hint=SEED_HINT,
         )
-    _verify_leaf(certificate)
-    expected = SlotRole(seed.site.id, seed.slot.number, seed.slot.seed_id)
-    found = role_of(certificate)
-    if found != expected:
-        raise BadInputError(
-            f"the slot certificate is for {found.uri}, but the seed is for {expected.uri}", hint=SEED_HINT
-        )
-    _verify_key(seed.slot.key, certificate)
+    _verify_slot(certificate, slot_domain(seed.site.id, seed.slot.number, seed.slot.seed_id))
+    if seed.slot.key:
+        _verify_key(seed.slot.key, certificate)
     _verify_plan(seed)
+
+
+def verify_claim(claim: x509.Certificate, seed: Seed, node_id: str) -> None:
+    """Check that the claim certificate is this node's for this seed's slot; raises BadInputError."""
+    if not issued_by(claim, load_certificate(seed.slot.certificate)):
+        raise BadInputError("the claim certificate was not signed with the seed's slot key")
+    expected = SlotRole(seed.site.id, seed.slot.number, seed.slot.seed_id, node_id)
+    found = role_of(claim)
+    if found != expected:
+        raise BadInputError(f"the claim certificate is for {found.dns_name}, but this node is {expected.dns_name}")
 
 
 def subject(certificate: x509.Certificate) -> str:
@@ -145,24 +199,27 @@ def subject(certificate: x509.Certificate) -> str:
     return certificate.subject.rfc4514_string()[:120] or "without subject"
 
 
-def _verify_leaf(certificate: x509.Certificate) -> None:
+def _verify_slot(certificate: x509.Certificate, domain: str) -> None:
     constraints = _extension(certificate, x509.BasicConstraints)
-    if constraints is None or constraints.ca:
-        raise BadInputError(f"certificate {subject(certificate)} is an authority, not a slot's", hint=SEED_HINT)
+    if constraints is None or not constraints.ca or constraints.path_length != 0:
+        raise BadInputError(f"certificate {subject(certificate)} can't vouch for a node's key", hint=SEED_HINT)
     usage = _extension(certificate, x509.ExtendedKeyUsage)
-    needed = {ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH}
-    if usage is None or not needed <= set(usage):
+    if usage is None or not set(BOTH) <= set(usage):
         raise BadInputError(f"certificate {subject(certificate)} can't be used for mutual TLS", hint=SEED_HINT)
+    names = _extension(certificate, x509.NameConstraints)
+    permitted = [str(name.value) for name in (names.permitted_subtrees or [])] if names else []
+    if permitted != [domain]:
+        raise BadInputError(
+            f"the slot certificate is for {', '.join(permitted) or 'any name'}, but the seed is for {domain}",
+            hint=SEED_HINT,
+        )
 
 
 def _verify_key(pem: str, certificate: x509.Certificate) -> None:
-    try:
-        key = load_pem_private_key(pem.encode(), password=None)
-    except (ValueError, TypeError) as error:
-        raise BadInputError("the seed's slot key can't be read", hint=SEED_HINT) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key_id(key.public_key()) != key_id(
-        certificate.public_key()
-    ):
+    key = load_key(pem)
+    if key is None:
+        raise BadInputError("the seed's slot key can't be read", hint=SEED_HINT)
+    if key_id(key.public_key()) != key_id(certificate.public_key()):
         raise BadInputError("the seed's slot key is not the slot certificate's", hint=SEED_HINT)
 
 

@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 1.1."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 1.2."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "1.1"
+    version: str = "1.2"
     node_id: Id
     slot: int = Field(ge=1, le=300)
     seed_id: Id
@@ -32,3 +32,5 @@ class View(Model):
     founder: int | None = None
     run: Id | None = None
     address: str | None = Field(default=None, max_length=64)
+    authority: Id | None = None
+    """Fingerprint of the cluster authority that it holds, and hands on to members."""

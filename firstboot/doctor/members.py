@@ -44,7 +44,7 @@ def check(node: Node) -> Iterator[Judgement]:
     if not node.others:
         yield skipped("this site has one node")
     known = [slot for slot in node.others if slot.number in members]
-    context = client_context(seed)
+    context = client_context(node.credentials)
 
     def visit(where: Endpoint) -> Seen:
         began_s = time.time()

@@ -8,14 +8,17 @@ from pathlib import Path
 
 from firstboot import paths, seedmedia
 from firstboot.cluster.names import host_name
+from firstboot.cluster.tls import Credentials
 from firstboot.context import Context, Member
 from firstboot.errors import BadInputError, TrivetError
+from firstboot.nodekey import NodeKey, load_claim
 from firstboot.plan import SlotPlan
 from firstboot.seed import Seed
 from firstboot.state import Journal, JournalDocument
 from firstboot.status import NodeStatus, PhaseState, PhaseStatus
 
 LOCKS = Path("/proc/locks")
+RESTART_HINT = "restart the agent: systemctl restart trivet-firstboot"
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,14 @@ class Node:
         """The seed; only checks that need one may ask."""
         assert self.seed is not None, "a check that needs no seed asked for it"
         return self.seed
+
+    @property
+    def credentials(self) -> Credentials:
+        """What this node shows to others of its site; raises TrivetError when it can't be put together."""
+        claim = load_claim(paths.CLAIM, self.claimed_seed, NodeKey.load(paths.NODE_KEY).node_id)
+        if claim is None:
+            raise BadInputError(f"{paths.CLAIM} is not there, or is not this node's", hint=RESTART_HINT)
+        return NodeKey.load(paths.NODE_KEY).credentials(self.claimed_seed, claim)
 
     @property
     def slot(self) -> SlotPlan:
@@ -104,7 +115,7 @@ def read_status(path: Path) -> NodeStatus | None:
     """What the agent said last since the machine was started; raises BadInputError when that can't be read."""
     damaged = BadInputError(
         f"{path} is not a status that this version reads",
-        hint="restart the agent: systemctl restart trivet-firstboot",
+        hint=RESTART_HINT,
     )
     try:
         return NodeStatus.model_validate_json(path.read_bytes())

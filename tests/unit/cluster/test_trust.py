@@ -9,21 +9,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from builder.site.root import SiteRoot, create_root
+from firstboot.cluster.certificates import create_authority, issue, new_key, pem
 from firstboot.cluster.trust import (
+    MemberRole,
     OperatorRole,
     SlotRole,
     issued_by,
     key_id,
     load_certificate,
     role_of,
+    verify_claim,
     verify_seed,
 )
 from firstboot.errors import BadInputError
+from firstboot.nodekey import NodeKey
 from firstboot.plan import DiskRule
 from firstboot.seed import Overrides, Seed, decode, encode
 from tests.unit.site.seeds import small_seed
 
 SEED_ID = "0123456789abcdef0123456789abcdef"
+DOMAIN = "trivet.internal"
 
 
 @pytest.fixture(scope="module")
@@ -50,32 +55,64 @@ def test_key_id_is_half_a_sha256_of_the_public_key(root: SiteRoot) -> None:
     assert key_id(root.certificate.public_key()) == root.site_id
 
 
+def claimed(root: SiteRoot, key: NodeKey | None = None) -> tuple[x509.Certificate, NodeKey, Seed]:
+    key, seed = key or NodeKey(new_key()), small_seed(root, number=2)
+    return key.claim(seed), key, seed
+
+
 def test_roles(root: SiteRoot) -> None:
-    slot = root.issue_slot(12, SEED_ID).certificate
-    assert role_of(slot) == SlotRole(root.site_id, 12, SEED_ID)
-    assert role_of(load_certificate(slot).public_bytes(Encoding.DER)) == SlotRole(root.site_id, 12, SEED_ID)
+    certificate, key, seed = claimed(root)
+    role = SlotRole(root.site_id, 2, seed.slot.seed_id, key.node_id)
+    assert role_of(certificate) == role_of(pem(certificate)) == role
+    assert role_of(certificate.public_bytes(Encoding.DER)) == role
     assert role_of(root.issue_operator().certificate) == OperatorRole(root.site_id)
+    authority = create_authority("trio cluster authority", path_length=0)
+    member = MemberRole(root.site_id, key.node_id)
+    issued = issue(authority, key.node_id, key.key.public_key(), [member.dns_name, "node2.trio.trivet.internal"])
+    assert role_of(issued) == member
 
 
-def test_the_root_itself_has_no_role(root: SiteRoot) -> None:
-    with pytest.raises(BadInputError, match="has 0 URI names"):
-        role_of(root.certificate)
+@pytest.mark.parametrize("of", ["root", "slot"])
+def test_authorities_are_nobodys_own(root: SiteRoot, of: str) -> None:
+    certificate = root.certificate if of == "root" else load_certificate(root.issue_slot(1, SEED_ID).certificate)
+    with pytest.raises(BadInputError, match="is an authority"):
+        role_of(certificate)
 
 
 @pytest.mark.parametrize(
-    "uri",
+    "names",
     [
-        "trivet:nothex:operator",
-        f"trivet:{SEED_ID}:slot:0:{SEED_ID}",
-        f"trivet:{SEED_ID}:slot:1:{SEED_ID}:more",
-        f"spiffe://{SEED_ID}/slot/1",
-        f"trivet:{SEED_ID}:operator\n",
+        [],
+        [f"operator.nothex.{DOMAIN}"],
+        [f"operator.{SEED_ID}.{DOMAIN}.example"],
+        [f"{{node}}.{SEED_ID}.slot-0.{SEED_ID}.{DOMAIN}"],
+        [f"{{node}}.{SEED_ID}.slot-1.{DOMAIN}"],
+        [f"more.{{node}}.{SEED_ID}.slot-1.{SEED_ID}.{DOMAIN}"],
+        [f"operator.{SEED_ID}.{DOMAIN}", f"{{node}}.members.{SEED_ID}.{DOMAIN}"],
     ],
 )
-def test_other_names_are_no_role(root: SiteRoot, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SlotRole, "uri", uri)
-    with pytest.raises(BadInputError, match="names no slot or operator"):
-        role_of(root.issue_slot(1, SEED_ID).certificate)
+def test_other_names_are_no_role(root: SiteRoot, names: list[str]) -> None:
+    key = NodeKey(new_key())
+    given = [name.format(node=key.node_id) for name in names]
+    with pytest.raises(BadInputError, match=r"names [02] holders, not one"):
+        role_of(issue(root, "odd", key.key.public_key(), given))
+
+
+def test_a_node_id_is_that_of_the_certificates_own_key(root: SiteRoot) -> None:
+    other = NodeKey(new_key()).node_id
+    name = SlotRole(root.site_id, 1, SEED_ID, other).dns_name
+    with pytest.raises(BadInputError, match="whose key is another one"):
+        role_of(issue(root, other, new_key().public_key(), [name]))
+
+
+def test_a_claim_is_of_this_node_and_this_seed(root: SiteRoot) -> None:
+    certificate, key, seed = claimed(root)
+    verify_claim(certificate, seed, key.node_id)
+    with pytest.raises(BadInputError, match="but this node is"):
+        verify_claim(certificate, seed, NodeKey(new_key()).node_id)
+    again, _, _ = claimed(root, key)
+    with pytest.raises(BadInputError, match="not signed with the seed's slot key"):
+        verify_claim(again, seed, key.node_id)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
@@ -117,7 +154,7 @@ def test_a_slot_certificate_is_no_authority(root: SiteRoot) -> None:
 
 
 def test_number_changed(root: SiteRoot) -> None:
-    with pytest.raises(BadInputError, match=r"is for trivet:.*:slot:1:.*, but the seed is for .*:slot:2:"):
+    with pytest.raises(BadInputError, match=r"is for \w*\.slot-1\..*, but the seed is for \w*\.slot-2\."):
         verify_seed(with_slot(small_seed(root), number=2))
 
 
@@ -138,13 +175,13 @@ def test_key_damaged(root: SiteRoot) -> None:
 
 def test_operator_is_no_slot(root: SiteRoot) -> None:
     issued = root.issue_operator()
-    with pytest.raises(BadInputError, match="can't be used for mutual TLS"):
+    with pytest.raises(BadInputError, match="can't vouch for a node's key"):
         verify_seed(with_slot(small_seed(root), certificate=issued.certificate, key=issued.key))
 
 
 def test_root_as_slot(root: SiteRoot) -> None:
     seed = with_slot(small_seed(root), certificate=root.certificate_pem, key=root.key_pem(None))
-    with pytest.raises(BadInputError, match="is an authority, not a slot's"):
+    with pytest.raises(BadInputError, match="can't vouch for a node's key"):
         verify_seed(seed)
 
 
@@ -160,8 +197,8 @@ def test_override_of_a_brick_class_that_the_plan_does_not_have(root: SiteRoot) -
 
 def test_certificates_pass_strict_verification(root: SiteRoot) -> None:
     """What OpenSSL's X509_V_FLAG_X509_STRICT asks for: Python 3.13 sets it on every default context."""
-    leaf = load_certificate(root.issue_slot(1, SEED_ID).certificate)
-    for certificate in (root.certificate, leaf):
+    leaf, _, seed = claimed(root)
+    for certificate in (root.certificate, load_certificate(seed.slot.certificate), leaf):
         assert certificate.extensions.get_extension_for_class(x509.BasicConstraints).critical
         assert certificate.extensions.get_extension_for_class(x509.KeyUsage).critical
         certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from builder.site.root import SiteRoot, create_root, new_seed_id
+from firstboot.cluster.certificates import new_key
+from firstboot.cluster.tls import Credentials
+from firstboot.nodekey import NodeKey
 from firstboot.plan import Access, ImagePlan, Mode, NetworkPlan, Plan, SlotPlan
 from firstboot.seed import Overrides, Seed, SiteIdentity, SlotCredentials
 
@@ -34,6 +37,12 @@ def issue(root: SiteRoot, number: int, slots: int = 3, *, peers: tuple[str, ...]
         plan=plan(slots),
         overrides=Overrides(peers=peers),
     )
+
+
+def credentials(seed: Seed, key: NodeKey | None = None) -> Credentials:
+    """What a node with that seed shows; a node of its own unless a key is given."""
+    key = key or NodeKey(new_key())
+    return key.credentials(seed, key.claim(seed))
 
 
 def site(slots: int = 3) -> tuple[SiteRoot, list[Seed]]:

@@ -16,10 +16,11 @@ import pytest
 from builder.site.root import SiteRoot, create_root
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Claimant, UnreachableError, read_view, visit
+from firstboot.cluster.client import Claimant, read_view, visit
 from firstboot.cluster.core import Identity
-from firstboot.cluster.events import Endpoint
-from firstboot.cluster.server import MAX_BODY_BYTES, MAX_PER_ADDRESS, AdmissionServer
+from firstboot.cluster.events import Endpoint, Visit
+from firstboot.cluster.server import MAX_BODY_BYTES, MAX_PER_ADDRESS, AdmissionServer, Answer
+from firstboot.cluster.session import UnreachableError
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.errors import BadInputError
@@ -27,7 +28,7 @@ from firstboot.nodekey import NodeKey
 from firstboot.reporter import utc_now
 from firstboot.seed import Seed
 from firstboot.status import NodeStatus, PhaseState
-from tests.unit.firstboot.sites import issue, site
+from tests.unit.firstboot.sites import credentials, issue, site
 
 ROOT, SEEDS = site()
 LIMIT_S = 30.0
@@ -49,7 +50,7 @@ class Served:
         self.met: set[tuple[int, str]] = set()
         status = NodeStatus(phase="admit", state=PhaseState.WAITING, reason="test", since=utc_now())
         self.server = AdmissionServer(
-            server_context(SEEDS[0]),
+            server_context(credentials(SEEDS[0], self.key)),
             site_id=ROOT.site_id,
             port=0,
             host="127.0.0.1",
@@ -58,6 +59,7 @@ class Served:
                 view=self.view,
                 status=lambda: status,
                 met=lambda slot, address: self.met.add((slot, address)),
+                enrol=lambda role: Answer(200, {"for": role.node_id}),
                 ssh_folder=folder,
             ),
         )
@@ -111,17 +113,16 @@ def ask(
     return response.status, json.loads(response.read())
 
 
-def claimant(seed: Seed, key: NodeKey) -> Claimant:
-    return Claimant(seed.slot.number, key.node_id, key.sign_claim(seed))
-
-
-def csr_body(seed: Seed, key: NodeKey) -> str:
-    return json.dumps({"csr": key.sign_claim(seed)})
+def visiting(served: Served, seed: Seed, key: NodeKey) -> Visit:
+    """A visit by the node of that key with that seed."""
+    context = client_context(credentials(seed, key))
+    claimant = Claimant(seed.slot.number, key.node_id)
+    return visit(served.endpoint, context, site_id=seed.site.id, claimant=claimant)
 
 
 def test_a_member_claims_and_sees_its_claim(served: Served, tmp_path: Path) -> None:
     key = NodeKey.load_or_make(tmp_path / "node2.key")
-    made = visit(served.endpoint, client_context(SEEDS[1]), site_id=ROOT.site_id, claimant=claimant(SEEDS[1], key))
+    made = visiting(served, SEEDS[1], key)
     assert (made.slot, made.incumbent) == (1, None)
     assert made.view.claims == {1: served.key.node_id, 2: key.node_id}
     assert served.met == {(2, "127.0.0.1")}
@@ -130,9 +131,8 @@ def test_a_member_claims_and_sees_its_claim(served: Served, tmp_path: Path) -> N
 
 def test_the_second_claimant_is_told_the_incumbent(served: Served, tmp_path: Path) -> None:
     first, second = NodeKey.load_or_make(tmp_path / "a.key"), NodeKey.load_or_make(tmp_path / "b.key")
-    context = client_context(SEEDS[1])
-    visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], first))
-    made = visit(served.endpoint, context, site_id=ROOT.site_id, claimant=claimant(SEEDS[1], second))
+    visiting(served, SEEDS[1], first)
+    made = visiting(served, SEEDS[1], second)
     assert made.incumbent == first.node_id
     assert made.refusal.startswith("that node was heard of")
     assert served.ballot.claims[2] == first.node_id
@@ -140,7 +140,7 @@ def test_the_second_claimant_is_told_the_incumbent(served: Served, tmp_path: Pat
 
 def test_a_copy_of_this_very_slot_does_not_claim(served: Served, tmp_path: Path) -> None:
     key = NodeKey.load_or_make(tmp_path / "copy.key")
-    made = visit(served.endpoint, client_context(SEEDS[0]), site_id=ROOT.site_id, claimant=claimant(SEEDS[0], key))
+    made = visiting(served, SEEDS[0], key)
     assert made.slot == 1
     assert served.ballot.claims == {1: served.key.node_id}
 
@@ -153,7 +153,7 @@ def stranger_without_certificate() -> ssl.SSLContext:
 
 
 def stranger_of_another_site() -> ssl.SSLContext:
-    context = client_context(issue(create_root("demo"), 2))
+    context = client_context(credentials(issue(create_root("demo"), 2)))
     context.verify_mode = ssl.CERT_NONE
     return context
 
@@ -173,11 +173,11 @@ def test_our_own_client_refuses_another_site(served: Served, tmp_path: Path) -> 
     other = issue(create_root("demo"), 2)
     key = NodeKey.load_or_make(tmp_path / "other.key")
     with pytest.raises(UnreachableError, match="no certificate of this site"):
-        visit(served.endpoint, client_context(other), site_id=other.site.id, claimant=claimant(other, key))
+        visiting(served, other, key)
 
 
 def test_tls_1_2_is_refused(served: Served) -> None:
-    context = client_context(SEEDS[1])
+    context = client_context(credentials(SEEDS[1]))
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
     with pytest.raises((ssl.SSLError, ConnectionError)), session(served, context) as connection:
         ask(connection, "GET", "/v1/view")
@@ -190,43 +190,22 @@ def test_the_operator_reads_but_does_not_claim(served: Served, tmp_path: Path) -
         code, status = ask(connection, "GET", "/v1/status")
         assert code == 200
         assert NodeStatus.model_validate(status).phase == "admit"
-        code, _ = ask(connection, "POST", "/v1/claim", csr_body(SEEDS[1], served.key))
+        code, _ = ask(connection, "POST", "/v1/claim", "{}")
         assert code == 403
     assert served.ballot.claims == {1: served.key.node_id}
     assert served.met == set()
 
 
-def test_one_slots_certificate_does_not_claim_another_slot(served: Served, tmp_path: Path) -> None:
-    key = NodeKey.load_or_make(tmp_path / "node2.key")
-    with session(served, client_context(SEEDS[1])) as connection:
-        code, answer = ask(connection, "POST", "/v1/claim", csr_body(SEEDS[2], key))
-    assert code == 400
-    assert "does not prove" in str(answer)
-    assert served.ballot.claims == {1: served.key.node_id}
-
-
-def test_a_request_that_the_node_key_did_not_sign(served: Served, tmp_path: Path) -> None:
-    key = NodeKey.load_or_make(tmp_path / "node2.key")
-    lines = key.sign_claim(SEEDS[1]).splitlines()
-    lines[-2] = lines[-2][:4] + ("A" if lines[-2][4] != "A" else "B") + lines[-2][5:]
-    with session(served, client_context(SEEDS[1])) as connection:
-        code, _ = ask(connection, "POST", "/v1/claim", json.dumps({"csr": "\n".join(lines)}))
-    assert code == 400
-    assert 2 not in served.ballot.claims
-
-
-@pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'{"csr": 3}', b'{"csr": "x"}', b"[" * 9000, json.dumps({"csr": "A" * 9000})]
-)
+@pytest.mark.parametrize("body", [b"", b"{", b"[" * 9000])
 def test_garbage_is_refused(served: Served, body: str | bytes) -> None:
-    with session(served, client_context(SEEDS[1])) as connection:
+    with session(served, client_context(credentials(SEEDS[1]))) as connection:
         code, _ = ask(connection, "POST", "/v1/claim", body)
     assert code == 400
     assert served.ballot.claims == {1: served.key.node_id}
 
 
 def test_an_oversized_body_is_not_read(served: Served) -> None:
-    with session(served, client_context(SEEDS[1])) as connection:
+    with session(served, client_context(credentials(SEEDS[1]))) as connection:
         connection.putrequest("POST", "/v1/claim")
         connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
         connection.endheaders()
@@ -235,7 +214,7 @@ def test_an_oversized_body_is_not_read(served: Served) -> None:
 
 @pytest.mark.parametrize("length", ["", "-1", "1e9", "9" * 40])
 def test_odd_lengths_are_refused(served: Served, length: str) -> None:
-    with session(served, client_context(SEEDS[1])) as connection:
+    with session(served, client_context(credentials(SEEDS[1]))) as connection:
         connection.putrequest("POST", "/v1/claim")
         connection.putheader("Content-Length", length)
         connection.endheaders()
@@ -243,7 +222,7 @@ def test_odd_lengths_are_refused(served: Served, length: str) -> None:
 
 
 def test_unknown_paths_and_methods(served: Served) -> None:
-    with session(served, client_context(SEEDS[1])) as connection:
+    with session(served, client_context(credentials(SEEDS[1]))) as connection:
         assert ask(connection, "GET", "/v1/secrets")[0] == 404
         assert ask(connection, "GET", "/../etc/shadow")[0] == 404
         connection.request("DELETE", "/v1/view")
@@ -255,7 +234,7 @@ def test_rubbish_before_tls_does_not_stop_the_service(served: Served, tmp_path: 
         with socket.create_connection(("127.0.0.1", served.server.port), timeout=LIMIT_S) as raw:
             raw.sendall(rubbish)
     key = NodeKey.load_or_make(tmp_path / "node2.key")
-    made = visit(served.endpoint, client_context(SEEDS[1]), site_id=ROOT.site_id, claimant=claimant(SEEDS[1], key))
+    made = visiting(served, SEEDS[1], key)
     assert made.view.node_id == served.key.node_id
 
 

@@ -17,17 +17,22 @@ from firstboot.cluster.events import Endpoint, Follow, Found, WaitFor
 from firstboot.cluster.exchange import Exchange
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.roster import Roster
-from firstboot.cluster.server import AdmissionServer
+from firstboot.cluster.server import AdmissionServer, Answer
 from firstboot.cluster.tls import client_context, server_context
+from firstboot.cluster.trust import SlotRole
 from firstboot.cluster.views import View
 from firstboot.nodekey import NodeKey
 from firstboot.reporter import utc_now
 from firstboot.seed import Seed
 from firstboot.status import NodeStatus, PhaseState
-from tests.unit.firstboot.sites import issue, site
+from tests.unit.firstboot.sites import credentials, issue, site
 
 SLOTS = frozenset({1, 2, 3})
 NAMES = {1: "node1", 2: "node2", 3: "node3"}
+
+
+def refuse(_: SlotRole) -> Answer:
+    return Answer(409, {})
 
 
 class Node:
@@ -46,12 +51,17 @@ class Node:
         )
         status = NodeStatus(phase="admit", state=PhaseState.RUNNING, reason="test", since=utc_now())
         self.server = AdmissionServer(
-            server_context(seed),
+            server_context(credentials(seed, self.key)),
             site_id=seed.site.id,
             port=0,
             host="127.0.0.1",
             answer=Answers(
-                self.ballot, view=self.view, status=lambda: status, met=lambda *_: None, ssh_folder=folder
+                self.ballot,
+                view=self.view,
+                status=lambda: status,
+                met=lambda *_: None,
+                enrol=refuse,
+                ssh_folder=folder,
             ),
         )
         self.server.serve(poll_s=0.02)
@@ -81,9 +91,9 @@ class Node:
             hints=hints,
             peers=(),
             port=1,
-            context=client_context(self.seed),
+            context=client_context(credentials(self.seed, self.key)),
             site_id=self.seed.site.id,
-            claimant=Claimant(self.seed.slot.number, self.key.node_id, self.key.sign_claim(self.seed)),
+            claimant=Claimant(self.seed.slot.number, self.key.node_id),
             updated=lambda: None,
         )
         self.exchange.round()

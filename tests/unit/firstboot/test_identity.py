@@ -17,7 +17,7 @@ from firstboot.machine import Machine, misfit, read
 from firstboot.nodekey import NodeKey
 from firstboot.phases import Done, Wait
 from firstboot.plan import Access, Match
-from firstboot.seed import Seed, encode
+from firstboot.seed import Seed, encode, without_key
 from firstboot.seedmedia import Found
 from firstboot.state import Journal
 from tests.unit.firstboot.sites import issue, site
@@ -32,6 +32,7 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "STATE": "state",
         "SEED": "state/seed.json",
         "NODE_KEY": "state/node.key",
+        "CLAIM": "state/claim.pem",
         "ROOT_KEYS": "etc/ssh/authorized_keys.d/root",
         "HOSTNAME": "etc/hostname",
         "SHADOW": "etc/shadow",
@@ -58,13 +59,33 @@ def write_seed(folder: Path, seed: Seed) -> Path:
 def test_a_seed_is_imported_once_and_found_again(node: Path) -> None:
     outcome, context = identify(node, write_seed(node, SEEDS[0]))
     assert isinstance(outcome, Done)
-    assert context.seed == SEEDS[0]
+    assert context.seed == without_key(SEEDS[0])
     assert paths.SEED.stat().st_mode & 0o777 == 0o600
     assert paths.NODE_KEY.stat().st_mode & 0o777 == 0o600
     assert paths.HOSTNAME.read_text() == "node1\n"
     again, second = identify(node, None)
     assert isinstance(again, Done)
     assert second.node_id == context.node_id
+
+
+def test_the_slot_key_is_used_once_and_not_kept(node: Path) -> None:
+    _, context = identify(node, write_seed(node, SEEDS[0]))
+    kept = "".join(path.read_text() for path in sorted(paths.STATE.iterdir()))
+    assert SEEDS[0].slot.key not in kept
+    assert kept.count("PRIVATE KEY-----") == 2  # begin and end of the node's own
+    assert context.claim_credentials.trusted == ROOT.certificate_pem
+
+
+def test_a_lost_claim_certificate_is_made_anew_with_the_medium_and_asked_for_without(node: Path) -> None:
+    medium = write_seed(node, SEEDS[0])
+    _, context = identify(node, medium)
+    paths.CLAIM.unlink()
+    with pytest.raises(TrivetError, match=r"claim\.pem, by which slot 1 vouches for this node, is gone"):
+        identify(node, None)
+    outcome, again = identify(node, medium)
+    assert isinstance(outcome, Done)
+    assert again.node_id == context.node_id
+    assert SEEDS[0].slot.key not in paths.SEED.read_text()
 
 
 def test_without_a_seed_the_machine_waits_unclaimed(node: Path) -> None:

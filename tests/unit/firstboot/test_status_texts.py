@@ -114,7 +114,18 @@ def test_status_imports_nothing_heavy() -> None:
 def test_phases_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.execute(["phases", "--json"]) is Exit.OK
     names = [phase["name"] for phase in json.loads(capsys.readouterr().out)["phases"]]
-    assert names == ["identity", "network", "disks", "discover", "admit", "found", "pool", "volumes", "domains"]
+    assert names == [
+        "identity",
+        "network",
+        "disks",
+        "discover",
+        "admit",
+        "found",
+        "enrol",
+        "pool",
+        "volumes",
+        "domains",
+    ]
 
 
 def test_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,7 +175,7 @@ def test_inventory(rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     def fetch(site: Site, address: str) -> NodeKeys:
         if address.endswith("9"):
             raise TrivetError("silent")
-        return NodeKeys(address, SlotRole(site.id, int(address[-1]), "0" * 32), ())
+        return NodeKeys(address, SlotRole(site.id, int(address[-1]), "0" * 32, "1" * 32), ())
 
     monkeypatch.setattr(nodes, "fetch_host_keys", fetch)
     nodes_given = [word for last in (1, 3, 9) for word in ("--node", f"192.0.2.{last}")]

@@ -25,11 +25,12 @@ from builder.site.nodes import (
 )
 from builder.site.slots import issue_seed
 from firstboot.cluster.server import AdmissionServer, Answer, Request
-from firstboot.cluster.tls import server_context
+from firstboot.cluster.tls import Credentials, server_context
 from firstboot.cluster.trust import OperatorRole
 from firstboot.errors import BadInputError, RefusedError, TrivetError
 from firstboot.run import Completed, run
 from firstboot.seed import Seed
+from tests.unit.firstboot.sites import credentials
 from tests.unit.site.seeds import small_plan, small_seed
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIoz0YybVx5qVz0MbTFTcMdGCUkN8lhKUlzyVmjSLmN"
@@ -38,7 +39,9 @@ HOME = "127.0.0.1"
 
 
 @contextmanager
-def serving(seed: Seed, document: object, *, code: int = 200) -> Iterator[tuple[int, list[Request]]]:
+def serving(
+    seed: Seed, document: object, *, code: int = 200, shown: Credentials | None = None
+) -> Iterator[tuple[int, list[Request]]]:
     """A node's admission service that gives one answer; yields its port and the requests that came."""
     asked: list[Request] = []
 
@@ -46,7 +49,7 @@ def serving(seed: Seed, document: object, *, code: int = 200) -> Iterator[tuple[
         asked.append(request)
         return Answer(code, document)
 
-    server = AdmissionServer(server_context(seed), site_id=seed.site.id, port=0, answer=answer)
+    server = AdmissionServer(server_context(shown or credentials(seed)), site_id=seed.site.id, port=0, answer=answer)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -89,9 +92,9 @@ def test_the_operator_is_no_node(site: Site) -> None:
     root = site.unlock_root(None)
     seed = small_seed(root)
     operator = root.issue_operator()
-    as_operator = seed.slot.model_copy(update={"certificate": operator.certificate, "key": operator.key})
+    shown = Credentials(operator.certificate, operator.key, root.certificate_pem)
     with (
-        serving(seed.model_copy(update={"slot": as_operator}), {"keys": [HOST_KEY]}) as (port, _),
+        serving(seed, {"keys": [HOST_KEY]}, shown=shown) as (port, _),
         pytest.raises(RefusedError, match="is not a node of site trio"),
     ):
         ask_host_keys(site, HOME, port=port)

@@ -13,11 +13,12 @@ import pytest
 
 from firstboot import paths
 from firstboot.cluster.answers import Answers
+from firstboot.cluster.certificates import new_key
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import look
 from firstboot.cluster.core import Identity
 from firstboot.cluster.events import Endpoint
-from firstboot.cluster.server import AdmissionServer
+from firstboot.cluster.server import AdmissionServer, Answer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.context import Member
@@ -28,16 +29,18 @@ from firstboot.doctor.multicast import GROUP4, GROUP6, Heard
 from firstboot.doctor.node import Node
 from firstboot.doctor.report import Verdict
 from firstboot.errors import TrivetError
+from firstboot.nodekey import NodeKey
 from firstboot.reporter import utc_now
 from firstboot.seed import Overrides
 from firstboot.state import JournalDocument, KnownMember
 from firstboot.status import NodeStatus, PeerStatus, PhaseState
 from tests.unit.firstboot.doctor.nodes import node
-from tests.unit.firstboot.sites import plan, site
+from tests.unit.firstboot.sites import credentials, plan, site
 from tests.unit.firstboot.test_network import BRIDGE, links, nic
 
 ROOT, SEEDS = site()
-PEERS = {n: f"{n:032x}" for n in (1, 2, 3)}
+KEY = NodeKey(new_key())
+PEERS = {1: f"{1:032x}", 2: KEY.node_id, 3: f"{3:032x}"}
 OWN, *OTHERS = plan().slots
 HOME = links(nic(2, "ens3", "192.0.2.1/24", "fe80::1/64"))[1:]
 
@@ -122,9 +125,19 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admissio
     ballot = Ballot(tmp_path / "claims.json", identity, site_id=ROOT.site_id, clock=lambda: 0.0)
     view = View(node_id=PEERS[2], slot=2, seed_id=SEEDS[1].slot.seed_id, phase="pool")
     status = NodeStatus(phase="pool", state=PhaseState.WAITING, reason="test", since=utc_now())
-    answers = Answers(ballot, view=lambda: view, status=lambda: status, met=lambda *_: None, ssh_folder=tmp_path)
-    made = AdmissionServer(server_context(SEEDS[1]), site_id=ROOT.site_id, port=0, host="127.0.0.1", answer=answers)
+    answers = Answers(
+        ballot,
+        view=lambda: view,
+        status=lambda: status,
+        met=lambda *_: None,
+        enrol=lambda _: Answer(409, {}),
+        ssh_folder=tmp_path,
+    )
+    made = AdmissionServer(
+        server_context(credentials(SEEDS[1], KEY)), site_id=ROOT.site_id, port=0, host="127.0.0.1", answer=answers
+    )
     monkeypatch.setattr(paths, "ADMISSION_PORT", made.port)
+    monkeypatch.setattr(Node, "credentials", credentials(SEEDS[0]))
     made.serve(poll_s=0.02)
     yield made
     made.close()
@@ -132,7 +145,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admissio
 
 
 def test_a_look_has_view_and_clock(server: AdmissionServer) -> None:
-    found = look(Endpoint("127.0.0.1", server.port), client_context(SEEDS[0]), site_id=ROOT.site_id)
+    found = look(Endpoint("127.0.0.1", server.port), client_context(credentials(SEEDS[0])), site_id=ROOT.site_id)
     assert (found.slot, found.view.phase) == (2, "pool")
     assert found.date is not None
     assert abs((found.date - utc_now()).total_seconds()) < 60

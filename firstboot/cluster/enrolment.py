@@ -1,0 +1,172 @@
+"""The phase enrol: this node gets the cluster authority, and by it a certificate of its own as a member."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import Literal
+
+from cryptography import x509
+from pydantic import Field
+
+from firstboot import paths
+from firstboot.cluster import authority as authorities
+from firstboot.cluster import certificates
+from firstboot.cluster.authority import Authority
+from firstboot.cluster.events import Endpoint, Votes
+from firstboot.cluster.server import Answer
+from firstboot.cluster.session import UnreachableError, open_session
+from firstboot.cluster.tls import Credentials, client_context
+from firstboot.cluster.trust import MemberRole, SlotRole, load_certificate
+from firstboot.context import Context, Member
+from firstboot.document import Source, parse_document
+from firstboot.errors import BadInputError, RefusedError
+from firstboot.files import write_atomic
+from firstboot.model import Model
+from firstboot.nodekey import NodeKey
+from firstboot.phases import Done, Outcome, Wait
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 1.0
+
+
+class Enrolment(Model):
+    """What a member hands on to another; format trivet-enrolment 1. It holds the authority's key: never logged."""
+
+    format: Literal["trivet-enrolment"] = "trivet-enrolment"
+    version: str = "1.0"
+    authority: str = Field(repr=False, max_length=16 * 1024)
+    """Certificate and key, PEM."""
+    trusted: tuple[str, ...] = Field(max_length=authorities.MAX_TRUSTED)
+
+
+def step(context: Context, *, before: bool) -> Outcome:
+    """Reach a member's certificate that is good for long; the founder makes the authority, the others ask for it.
+
+    `before` says that this node had it in an earlier run: then it is never made anew, whatever became of it.
+    """
+    authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
+    if authority is None:
+        holders = _holders(context)
+        if context.is_founder and not holders and not before:
+            context.report("making the cluster authority")
+            authority = authorities.create(context.claimed_seed.site.name)
+        else:
+            found = _ask(context, holders)
+            if isinstance(found, Wait):
+                return found
+            authority = found
+        authorities.save(authority, paths.AUTHORITY_ISSUER, paths.TRUSTED)
+    context.authority = authority.fingerprint
+    _require_same(context, authority)
+    certificate = _keep_certificate(context, authority)
+    return Done(
+        f"certificate of {authority.certificate.subject.rfc4514_string()} until "
+        f"{certificate.not_valid_after_utc:%Y-%m-%d}"
+    )
+
+
+def member_credentials() -> Credentials | None:
+    """What this node shows to other members; None before it is one."""
+    try:
+        key, chain = NodeKey.load(paths.NODE_KEY), paths.NODE_CERTIFICATE.read_text(encoding="ascii")
+        return Credentials(chain, key.pem, paths.TRUSTED.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+
+
+def answer(votes: Votes, role: SlotRole) -> Answer:
+    """The cluster authority, for who is a member by the votes that were frozen, and nobody else."""
+    if votes.founder is None:
+        return Answer(409, {"error": "the founder is not decided yet"})
+    if votes.claims.get(role.slot) != role.node_id:
+        log.warning("slot %d, node %s asks for the cluster authority, but is no member", role.slot, role.node_id)
+        return Answer(403, {"error": "that node is no member of this cluster"})
+    authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
+    if authority is None:
+        return Answer(409, {"error": "this node does not hold the cluster authority yet"})
+    log.info("the cluster authority goes to slot %d, node %s", role.slot, role.node_id)
+    trusted = tuple(certificates.pem(certificate) for certificate in authority.trusted)
+    return Answer(200, Enrolment(authority=authority.issuer_pem, trusted=trusted).model_dump(mode="json"))
+
+
+def _holders(context: Context) -> list[Member]:
+    """The members that say they hold the authority, the founder first."""
+    others = [
+        member
+        for slot, member in context.members.items()
+        if slot != context.slot.number and (view := context.views.get(slot)) is not None and view.authority
+    ]
+    return sorted(others, key=lambda member: (member.slot != context.founder_slot, member.slot))
+
+
+def _ask(context: Context, holders: list[Member]) -> Authority | Wait:
+    founder = context.members[context.founder_slot or 0]
+    trouble = (
+        "no other member hands on the cluster authority, which this node had"
+        if context.is_founder
+        else f"{founder.name} has not made the cluster authority yet"
+    )
+    for member in holders:
+        try:
+            return _fetch(context, member)
+        except UnreachableError as error:
+            trouble = f"{member.name} does not hand on the cluster authority: {error.message}"
+    return Wait(trouble, f"trivet-node status on {holders[0].name if holders else founder.name}", RETRY_S)
+
+
+def _fetch(context: Context, member: Member) -> Authority:
+    """Ask a member that this node knows by its node id; raises UnreachableError."""
+    endpoint = Endpoint(member.address, paths.ADMISSION_PORT)
+    site_id = context.claimed_seed.site.id
+    with open_session(endpoint, client_context(context.claim_credentials), site_id=site_id) as session:
+        role = session.role
+        if not isinstance(role, SlotRole) or (role.slot, role.node_id) != (member.slot, member.node_id):
+            raise BadInputError(f"another machine than {member.name} answers there")
+        reply = session.ask("POST", "/v1/enrol", "{}")
+        if reply.code != 200:
+            raise BadInputError(f"it refused with {reply.code}")
+        given = parse_document(reply.raw, Enrolment, Source("its enrolment"))
+        return authorities.read(given.authority, given.trusted)
+
+
+def _require_same(context: Context, authority: Authority) -> None:
+    for slot, view in sorted(context.views.items()):
+        if slot in context.members and view.authority not in (None, authority.fingerprint):
+            raise RefusedError(
+                f"{context.members[slot].name} holds another cluster authority ({view.authority}) than this node "
+                f"({authority.fingerprint})",
+                hint="one of the two is of another life of this site: wipe the state of that machine",
+            )
+
+
+def _keep_certificate(context: Context, authority: Authority) -> x509.Certificate:
+    key, site_id = NodeKey.load(paths.NODE_KEY), context.claimed_seed.site.id
+    names = member_names(context)
+    now = datetime.now(UTC)
+    held = _load_certificate()
+    why = (
+        "there is none"
+        if held is None
+        else authorities.stale(held, authority, MemberRole(site_id, key.node_id), names, now)
+    )
+    if held is not None and why is None:
+        return held
+    issued = authorities.issue_member(authority, site_id, key.key.public_key(), names, now)
+    write_atomic(paths.NODE_CERTIFICATE, certificates.pem(issued))
+    log.info("this node's certificate was issued: %s", why)
+    return issued
+
+
+def member_names(context: Context) -> tuple[str, ...]:
+    """The host names in this node's certificate."""
+    member = context.members[context.slot.number]
+    return (member.host_name, member.name)
+
+
+def _load_certificate() -> x509.Certificate | None:
+    try:
+        return load_certificate(paths.NODE_CERTIFICATE.read_bytes())
+    except (FileNotFoundError, BadInputError):
+        return None

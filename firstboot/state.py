@@ -6,6 +6,7 @@ decision is binding, and once written it stays.
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -38,11 +39,12 @@ class JournalDocument(Model):
 
 
 class Journal:
-    """The journal of one node; every change is on disk when the call returns."""
+    """The journal of one node; every change is on disk when the call returns. Safe to call from any thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._document = _read(path)
+        self._lock = threading.RLock()
 
     @property
     def document(self) -> JournalDocument:
@@ -61,19 +63,22 @@ class Journal:
 
     def finish(self, phase: str, now: datetime) -> None:
         """Note that the phase was done; the first time counts."""
-        if phase not in self._document.phases:
-            self._store(self._document.model_copy(update={"phases": {**self._document.phases, phase: now}}))
+        with self._lock:
+            if phase not in self._document.phases:
+                self._store(self._document.model_copy(update={"phases": {**self._document.phases, phase: now}}))
 
     def decide_founder(self, slot: int) -> None:
         """Write down who founds; raises RefusedError when another slot was decided before."""
-        decided = self._document.founder_slot
-        if decided not in (None, slot):
-            raise RefusedError(f"slot {decided} was decided to be the founder; slot {slot} can't be")
-        self._store(self._document.model_copy(update={"founder_slot": slot}))
+        with self._lock:
+            decided = self._document.founder_slot
+            if decided not in (None, slot):
+                raise RefusedError(f"slot {decided} was decided to be the founder; slot {slot} can't be")
+            self._store(self._document.model_copy(update={"founder_slot": slot}))
 
     def know_members(self, members: dict[int, KnownMember]) -> None:
         """Remember where members answered, for the next start."""
-        self._store(self._document.model_copy(update={"members": members}))
+        with self._lock:
+            self._store(self._document.model_copy(update={"members": members}))
 
     def _store(self, document: JournalDocument) -> None:
         if document != self._document:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,11 +26,15 @@ from firstboot.cluster.tls import Credentials, client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
+from firstboot.network import connections
 from firstboot.network.facts import reachable_addresses, read_links
+from firstboot.network.phase import current_address
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
 from firstboot.state import Journal, KnownMember
 from firstboot.status import NodeStatus, PeerStatus
+
+log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 
@@ -63,15 +69,22 @@ class Membership:
         self._claims_path = claims_path
         self._port = port
         self._running: _Running | None = None
+        self._following = threading.Lock()
 
     def discover(self, context: Context) -> Outcome:
         """Open the admission service, announce this node, begin to visit the others."""
         if self._running is None:
             self._running = self._open(context)
-        running = self._running
+        addresses = self._announce(context, self._running)
+        return (
+            Done(f"announced on {', '.join(addresses)}") if addresses else Wait("no address to announce this node on")
+        )
+
+    def _announce(self, context: Context, running: _Running) -> tuple[str, ...]:
+        """Announce this node on the addresses that it has now; those, or none."""
         addresses = reachable_addresses(read_links(), context.address)
         if not addresses:
-            return Wait("no address to announce this node on")
+            return ()
         announcement = Announcement(
             site_id=context.claimed_seed.site.id,
             slot=context.slot.number,
@@ -84,7 +97,7 @@ class Membership:
         except TrivetError:
             if not context.claimed_seed.overrides.peers:
                 raise
-        return Done(f"announced on {', '.join(addresses)}")
+        return addresses
 
     def admit(self, context: Context) -> Outcome:
         """Wait until every slot is claimed here, all others granted this node's claim, and all answer."""
@@ -93,11 +106,32 @@ class Membership:
         missing = running.ballot.obstacle()
         if missing is not None:
             return Wait(missing.reason, missing.hint, RETRY_S)
-        context.members = self._members(context, running)
-        names.keep(context.members.values())
-        known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
-        self._journal.know_members(known)
+        self._keep_members(context, running)
         return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
+
+    def _keep_members(self, context: Context, running: _Running) -> None:
+        """Keep the members' names, and what is remembered of them, to where they answered last."""
+        with self._following:
+            before, context.members = context.members, self._members(context, running)
+            names.keep(context.members.values())
+            connections.drop(_addresses(before) - _addresses(context.members))
+            known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
+            self._journal.know_members(known)
+
+    def _follow(self, context: Context) -> None:
+        """After each round of visits: follow addresses that changed, this node's own too.
+
+        Not left to the phases: their checks talk to Gluster, which waits for whoever is not where it was.
+        """
+        running = self._running
+        if running is None or "admit" not in context.finished:
+            return
+        address = current_address(context)
+        if address is not None and address != context.address:
+            log.info("this node's address is %s now, not %s", address, context.address)
+            context.address = address
+        self._announce(context, running)
+        self._keep_members(context, running)
 
     def found(self, context: Context) -> Outcome:
         """Decide who founds, once and for good."""
@@ -178,7 +212,7 @@ class Membership:
             context=client_context(context.claim_credentials),
             site_id=seed.site.id,
             claimant=Claimant(seed.slot.number, ballot.identity.node_id),
-            updated=lambda: self._update(context),
+            updated=lambda: self._follow(context),
         )
         answers = Answers(
             ballot,
@@ -243,6 +277,10 @@ class Membership:
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
         return {slot.number: slot.name for slot in context.plan.slots}
+
+
+def _addresses(members: Mapping[int, Member]) -> set[str]:
+    return {member.address for member in members.values()}
 
 
 def endpoint(peer: str, port: int) -> Endpoint:

@@ -44,6 +44,14 @@ def step(context: Context) -> Outcome:
     return Done(f"{context.address} on {wanted.management}")
 
 
+def current_address(context: Context) -> str | None:
+    """The management address that this node has now, changing nothing; None while it has none."""
+    links = read_links()
+    wanted = want(context.plan.network, context.slot, context.claimed_seed.overrides.interface, links)
+    address = management_address(wanted, links)
+    return str(address) if address is not None else None
+
+
 def unapplied(wanted: Wanted, links: tuple[Link, ...]) -> bool:
     """Whether networkd can't have read the files yet, because an earlier reload was cut off or timed out. Pure.
 

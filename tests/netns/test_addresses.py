@@ -34,9 +34,12 @@ def settle(cluster: Cluster, addresses: dict[str, str], what: str) -> None:
     for writer in agents:
         line = f"{what}: {writer.node.name}\n"
         writer.node.run("sh", "-c", f"printf %s '{line}' >> {path} && sync -f {path}")
-    texts = {agent.node.run("cat", path).stdout for agent in agents}
-    assert len(texts) == 1
-    assert texts.pop().count(what) == len(agents)
+
+    def same() -> bool:  # a client may show the size of a second ago
+        texts = {agent.node.run("cat", path).stdout for agent in agents}
+        return len(texts) == 1 and texts.pop().count(what) == len(agents)
+
+    wait_until(f"all read the same once {what}", agents, same)
 
 
 def test_addresses_change(cluster: Cluster) -> None:

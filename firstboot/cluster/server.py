@@ -7,7 +7,9 @@ import logging
 import socket
 import socketserver
 import ssl
+import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import cast
 
 from firstboot.cluster import tls
+from firstboot.cluster.strangers import Strangers
 from firstboot.cluster.trust import MemberRole, Role, members_domain
 from firstboot.errors import BadInputError
 
@@ -69,6 +72,7 @@ class AdmissionServer(socketserver.ThreadingTCPServer):
         self.site_id = site_id
         self.answer = answer
         self._guard = threading.Lock()
+        self._strangers = Strangers(time.monotonic)
         self._open: Counter[str] = Counter()
         every = host is None and socket.has_dualstack_ipv6()
         self.address_family = socket.AF_INET6 if every else socket.AF_INET
@@ -119,7 +123,11 @@ class AdmissionServer(socketserver.ThreadingTCPServer):
                 self._open += Counter()  # drops zero counts
 
     def handle_error(self, request: object, client_address: object) -> None:
+        error = sys.exc_info()[1]
         log.debug("connection from %s failed", _host(client_address), exc_info=True)
+        # A caller that was proved and went away is no stranger.
+        if error is not None and not isinstance(error, ConnectionError):
+            self._strangers.refuse(_host(client_address), error)
 
 
 class Handler(BaseHTTPRequestHandler):

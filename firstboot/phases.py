@@ -17,11 +17,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Wait:
-    """The phase can't go on yet: for what, and what would end it. It is tried again after `retry_s`."""
+    """The phase can't go on yet: for what, and what would end it.
+
+    It is tried again after `retry_s`; the runner chooses when it is None.
+    """
 
     reason: str
     hint: str = ""
-    retry_s: float = 2.0
+    retry_s: float | None = None
 
 
 Outcome = Done | Wait

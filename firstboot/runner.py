@@ -16,11 +16,20 @@ log = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 1.0
 MAX_BACKOFF_S = 15.0
+MIN_WAIT_S = 0.25
+MAX_WAIT_S = 2.0
+WAIT_SHARE = 20.0
+"""Who has waited for long looks less often: after this many times the pause."""
 TICK_S = 10.0
 MAX_TICK_S = 60.0
 REST = 9.0
 """The pause between two checks over what the last one took: a slow machine has other things to do too."""
 BUG_HINT = "this is a fault of Trivet: please report it with the output of journalctl -u trivet-firstboot"
+
+
+def pause_s(took_s: float, waited_s: float) -> float:
+    """How long to wait before looking again: soon at first, rarer where a look costs or nothing comes. Pure."""
+    return min(max(MIN_WAIT_S, 2 * took_s, waited_s / WAIT_SHARE), MAX_WAIT_S)
 
 
 class Runner:
@@ -77,14 +86,21 @@ class Runner:
     def _complete(self, phase: Phase) -> bool:
         self._reporter.enter(phase.name, phase.title)
         backoff_s = FIRST_BACKOFF_S
+        since, reason = self._now(), ""
         while True:
+            began = self._now()
             outcome = self._attempt(phase)
             if isinstance(outcome, Done):
                 self._finish(phase, outcome)
                 return True
             if isinstance(outcome, Wait):
                 self._reporter.wait(outcome.reason, outcome.hint)
-                delay_s, backoff_s = outcome.retry_s, FIRST_BACKOFF_S
+                ended = self._now()
+                if outcome.reason != reason:
+                    since, reason = began, outcome.reason
+                chosen_s = pause_s((ended - began).total_seconds(), (ended - since).total_seconds())
+                delay_s = chosen_s if outcome.retry_s is None else outcome.retry_s
+                backoff_s = FIRST_BACKOFF_S
             else:
                 self._reporter.fail(outcome.message, outcome.hint)
                 delay_s, backoff_s = backoff_s, min(backoff_s * 2, MAX_BACKOFF_S)

@@ -28,8 +28,6 @@ from firstboot.phases import Done, Outcome, Wait
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0
-
 
 class Enrolment(Model):
     """What a member hands on to another; format trivet-enrolment 1. It holds the authority's key: never logged."""
@@ -92,32 +90,33 @@ def answer(votes: Votes, role: SlotRole) -> Answer:
 
 
 def _holders(context: Context) -> list[Member]:
-    """The members that say they hold the authority, the founder first."""
-    others = [
+    """The members that said they hold the authority."""
+    return [
         member
-        for slot, member in context.members.items()
+        for slot, member in sorted(context.members.items())
         if slot != context.slot.number and (view := context.views.get(slot)) is not None and view.authority
     ]
-    return sorted(others, key=lambda member: (member.slot != context.founder_slot, member.slot))
 
 
 def _ask(context: Context, holders: list[Member]) -> Authority | Wait:
+    """Ask the founder first, whatever it said last: it makes the authority right after it was decided."""
     founder = context.members[context.founder_slot or 0]
-    trouble = (
-        "no other member hands on the cluster authority, which this node had"
-        if context.is_founder
-        else f"{founder.name} has not made the cluster authority yet"
-    )
-    for member in holders:
+    asked = [member for member in (founder, *holders) if member.slot != context.slot.number]
+    trouble = "no other member hands on the cluster authority, which this node had"
+    for member in dict.fromkeys(asked):
         try:
-            return _fetch(context, member)
+            given = _fetch(context, member)
         except UnreachableError as error:
             trouble = f"{member.name} does not hand on the cluster authority: {error.message}"
-    return Wait(trouble, f"trivet-node status on {holders[0].name if holders else founder.name}", RETRY_S)
+            continue
+        if given is not None:
+            return given
+        trouble = f"{member.name} does not hold the cluster authority yet"
+    return Wait(trouble, f"trivet-node status on {founder.name}")
 
 
-def _fetch(context: Context, member: Member) -> Authority:
-    """Ask a member that this node knows by its node id; raises UnreachableError."""
+def _fetch(context: Context, member: Member) -> Authority | None:
+    """Ask a member that this node knows by its node id; None before it holds it itself; raises UnreachableError."""
     endpoint = Endpoint(member.address, paths.ADMISSION_PORT)
     site_id = context.claimed_seed.site.id
     with open_session(endpoint, client_context(context.claim_credentials), site_id=site_id) as session:
@@ -125,6 +124,8 @@ def _fetch(context: Context, member: Member) -> Authority:
         if not isinstance(role, SlotRole) or (role.slot, role.node_id) != (member.slot, member.node_id):
             raise BadInputError(f"another machine than {member.name} answers there")
         reply = session.ask("POST", "/v1/enrol", "{}")
+        if reply.code == 409:
+            return None
         if reply.code != 200:
             raise BadInputError(f"it refused with {reply.code}")
         given = parse_document(reply.raw, Enrolment, Source("its enrolment"))

@@ -36,8 +36,6 @@ from firstboot.status import NodeStatus, PeerStatus
 
 log = logging.getLogger(__name__)
 
-RETRY_S = 1.0
-
 
 @dataclass
 class _Running:
@@ -105,7 +103,7 @@ class Membership:
         self._update(context)
         missing = running.ballot.obstacle()
         if missing is not None:
-            return Wait(missing.reason, missing.hint, RETRY_S)
+            return Wait(missing.reason, missing.hint)
         self._keep_members(context, running)
         return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
 
@@ -139,7 +137,7 @@ class Membership:
         self._update(context)
         decision = running.ballot.standing()
         if isinstance(decision, WaitFor):
-            return Wait(decision.reason, decision.hint, RETRY_S)
+            return Wait(decision.reason, decision.hint)
         self._journal.decide_founder(decision.slot)
         context.founder_slot = decision.slot
         running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S

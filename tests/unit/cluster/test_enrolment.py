@@ -122,16 +122,17 @@ def test_a_founder_that_had_one_never_makes_another(founder: Founder) -> None:
 
 
 def test_a_follower_waits_by_name(founder: Founder) -> None:
+    founder.server.answer = lambda _: Answer(409, {})
     outcome = enrolment.step(context(authority=None), before=False)
     assert isinstance(outcome, Wait)
-    assert outcome.reason == "node1 has not made the cluster authority yet"
-    assert founder.enrolled == []
+    assert outcome.reason == "node1 does not hold the cluster authority yet"
+    assert not paths.AUTHORITY_ISSUER.exists()
 
 
 @pytest.mark.parametrize(
     ("votes", "refusal"),
     [
-        (Votes(claims=DECIDED.claims, ready=DECIDED.ready), "refused with 409"),
+        (Votes(claims=DECIDED.claims, ready=DECIDED.ready), "does not hold the cluster authority yet"),
         (Votes(claims={**DECIDED.claims, 2: "e" * 32}, ready=DECIDED.ready, founder=1), "refused with 403"),
     ],
 )

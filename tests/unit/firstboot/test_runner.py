@@ -13,7 +13,7 @@ from firstboot.context import Context
 from firstboot.errors import TrivetError
 from firstboot.phases import Done, Outcome, Phase, Wait
 from firstboot.reporter import Reporter, utc_now
-from firstboot.runner import MAX_BACKOFF_S, Runner
+from firstboot.runner import MAX_BACKOFF_S, MAX_WAIT_S, MIN_WAIT_S, Runner, pause_s
 from firstboot.state import Journal
 
 
@@ -67,6 +67,16 @@ def _run_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "ISSUE", tmp_path / "run/issue")
     monkeypatch.setattr("firstboot.console.say", print)
     monkeypatch.setattr("firstboot.console.run", lambda *_, **__: None)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "waited_s", "expected"),
+    [(0.0, 0.0, MIN_WAIT_S), (0.4, 0.0, 0.8), (9.0, 0.0, MAX_WAIT_S), (0.01, 20.0, 1.0), (0.01, 3600.0, MAX_WAIT_S)],
+)
+def test_a_wait_looks_soon_at_first_and_spares_a_slow_machine(
+    took_s: float, waited_s: float, expected: float
+) -> None:
+    assert pause_s(took_s, waited_s) == expected
 
 
 def test_phases_run_in_order_and_are_journaled(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def _decided(me: Identity, votes: Votes, views: Mapping[int, Shown]) -> Decision
             return Outside(_without(me, proposal, f"{name} says that the cluster was founded"), LATER_HINT)
         if votes.ready is None:
             return Chosen(view.ready)
-        return WaitFor(_torn(name, view.ready, votes.ready), COPY_HINT)
+        return Outside(_torn(name, view.ready, votes.ready), COPY_HINT)
     return None
 
 

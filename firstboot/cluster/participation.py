@@ -44,9 +44,9 @@ class Participation:
         """The attempt that an operator begins; who is left out already and still absent, stays so."""
         if not slots:
             return Declined("no slot was named")
-        if set(slots) <= set(votes.attempt.without):
-            return votes.attempt
         latest = self._notice(votes, views)
+        if votes.attempt == latest and set(slots) <= set(latest.without):
+            return latest
         attempt = attempts.following(latest, [*slots, *self._absent(latest)], self._me.node_id)
         why = self._against(attempt)
         return Declined(why, "see who is there: trivet-node status") if why else attempt

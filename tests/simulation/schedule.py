@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from dataclasses import dataclass, field
 
-from firstboot.cluster.events import WaitFor
+from firstboot.cluster.events import Outside, WaitFor
 from firstboot.cluster.founder import short
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import ViolationError
@@ -181,7 +181,7 @@ class Schedule:
     def _formed(self) -> bool:
         """Whether a cluster was decided, and all of it who are alive know."""
         members = [machine for machine in self._alive() if self._is_member(machine)]
-        return bool(members) and all(machine.disk.votes.founder for machine in members)
+        return bool(members) and all(machine.disk.votes.founder or _outside(machine) for machine in members)
 
     def _look(self) -> None:
         """End the run when all who are there decided, or when nothing was voted for long enough that nothing will."""
@@ -237,6 +237,10 @@ class Schedule:
         words = ("without", "run") if incumbent is None else (short(incumbent), "run")
         if not any(word in reason for word in words):
             raise ViolationError(f"{machine.name} waits without naming the incumbent: {reason}")
+
+
+def _outside(machine: Machine) -> bool:
+    return machine.core is not None and isinstance(machine.core.standing(), Outside)
 
 
 def simulate(seed: int, *, traced: bool = False) -> Result:

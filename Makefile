@@ -44,7 +44,7 @@ SEED ?= 1
 simulate: setup-test ## SCHEDULES=N [SEED=S]: formation under faults, seeds S to S+N-1; the last line is JSON
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED)
 
-simulate-mutants: setup-test ## every fault put into a copy of the formation core must be caught
+simulate-mutants: setup-test ## every fault put into a copy of the core must be caught
 	$(BIN)/python -m tests.simulation.mutants
 
 bench: $(BENCHES) ## every measurement against its peer; each ends with one JSON object

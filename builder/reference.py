@@ -64,7 +64,7 @@ def schemas() -> dict[str, dict[str, object]]:
         name = model.model_fields["format"].default
         found[name] = {
             "$schema": DIALECT,
-            "$id": f"urn:trivet:{name}:1",
+            "$id": f"urn:trivet:{name}:{str(model.model_fields['version'].default).partition('.')[0]}",
             **model.model_json_schema(mode="serialization"),
         }
     return found

@@ -1,4 +1,4 @@
-"""This node's votes on disk, format trivet-claims 1, and the formation core that decides what is written there.
+"""This node's votes on disk, format trivet-claims 2, and the formation core that decides what is written there.
 
 A vote is on disk before anybody learns of it, so that no crash makes a node vote twice.
 """
@@ -9,25 +9,31 @@ import logging
 import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from firstboot.cluster.core import Core, Identity
+from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ready, Votes
+from firstboot.cluster.core import PATIENCE, Core
 from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    Declined,
     Endpoint,
     Event,
     Follow,
     Found,
+    Identity,
+    LeaveOut,
     Persist,
     Persisted,
     PersistFailed,
     PoolExists,
     Refuse,
+    Reply,
     RoundBegan,
     Started,
     Target,
@@ -37,9 +43,9 @@ from firstboot.cluster.events import (
     Visit,
     Visited,
     VisitFailed,
-    Votes,
     WaitFor,
 )
+from firstboot.cluster.presence import Patience
 from firstboot.cluster.roster import Roster
 from firstboot.document import Source, load_document
 from firstboot.errors import BadInputError, RefusedError
@@ -51,15 +57,33 @@ log = logging.getLogger(__name__)
 
 
 class ClaimsDocument(Model):
-    """The file's content: node id by slot number; see firstboot.cluster.events.Votes."""
+    """The file's content; see firstboot.cluster.ballots.Votes."""
 
     format: Literal["trivet-claims"] = "trivet-claims"
-    version: str = "1.1"
+    version: str = "2.0"
     site_id: Id
     claims: dict[int, Id] = {}
     releases: dict[int, Id] = {}
-    ready: Id | None = None
-    founder: int | None = Field(default=None, ge=1)
+    attempt: Attempt = FIRST
+    ready: Ready | None = None
+    token: Id | None = None
+    founder: int | None = Field(default=None, ge=1, le=MAX_SLOTS)
+
+    @classmethod
+    def of(cls, site_id: str, votes: Votes) -> ClaimsDocument:
+        return cls(
+            site_id=site_id,
+            claims=dict(votes.claims),
+            releases=dict(votes.releases),
+            attempt=votes.attempt,
+            ready=votes.ready,
+            token=votes.token,
+            founder=votes.founder,
+        )
+
+    @property
+    def votes(self) -> Votes:
+        return Votes(self.claims, self.releases, self.attempt, self.ready, self.token, self.founder)
 
 
 class Ballot:
@@ -74,16 +98,17 @@ class Ballot:
         clock: Callable[[], float],
         founder: int | None = None,
         pool_exists: bool = False,
+        patience: Patience = PATIENCE,
     ) -> None:
         """`founder` is what the journal says was decided; raises RefusedError when the votes are another node's."""
         self._path = path
         self._site_id = site_id
         self._clock = clock
         self._lock = threading.Lock()
-        self._core = Core(identity)
+        self._core = Core(identity, patience)
         self._trouble: OSError | None = None
-        document = _read(path, site_id)
-        votes = Votes(document.claims, document.releases, document.ready, document.founder or founder)
+        votes = _read(path, site_id).votes
+        votes = replace(votes, founder=votes.founder or founder)
         if pool_exists:
             self._step(PoolExists(clock()))
         self._step(Started(votes, clock()))
@@ -119,6 +144,21 @@ class Ballot:
         if isinstance(verdict, Unsaved):
             self._raise_trouble()
         return verdict
+
+    def leave_out(self, slots: Sequence[int]) -> Attempt:
+        """Go on without these slots' machines: an operator says that they don't come.
+
+        Raises RefusedError with why this node does not, OSError when that could not be written. The others still
+        have to take part: `standing` tells.
+        """
+        actions = self._step(LeaveOut(0, tuple(slots), self._clock()))
+        verdict = next(action.verdict for action in actions if isinstance(action, Reply))
+        if isinstance(verdict, Declined):
+            raise RefusedError(verdict.reason, hint=verdict.hint)
+        if isinstance(verdict, Unsaved):
+            self._raise_trouble()
+        assert not isinstance(verdict, Unsaved), "a write failed without trouble"
+        return verdict.attempt
 
     def begin_round(
         self,
@@ -169,14 +209,7 @@ class Ballot:
         return left
 
     def _write(self, action: Persist) -> list[Action]:
-        votes = action.votes
-        document = ClaimsDocument(
-            site_id=self._site_id,
-            claims=dict(votes.claims),
-            releases=dict(votes.releases),
-            ready=votes.ready,
-            founder=votes.founder,
-        )
+        document = ClaimsDocument.of(self._site_id, action.votes)
         try:
             write_atomic(self._path, document.model_dump_json(indent=1) + "\n", mode=0o600)
         except OSError as error:

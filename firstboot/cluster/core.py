@@ -6,85 +6,75 @@ docs/formation.md has the states and the argument why no two founders can be.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from firstboot.cluster import founder, roster, votes
+from firstboot.cluster import attempts, founder, roster, votes
+from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    Declined,
     Event,
     Follow,
     Found,
     Granted,
     Held,
+    Identity,
+    LeaveOut,
+    LeftOut,
     NotYours,
+    Outside,
     Persist,
     Persisted,
     PersistFailed,
     PoolExists,
     Refuse,
+    Reply,
     RoundBegan,
     Started,
     TimePassed,
     Unsaved,
     Visited,
     VisitFailed,
-    Votes,
     WaitFor,
 )
-from firstboot.cluster.founder import Decision, Freeze
+from firstboot.cluster.founder import Chosen, Decision, Freeze
+from firstboot.cluster.participation import Participation
+from firstboot.cluster.presence import Patience, Presence
 from firstboot.cluster.releases import Circumstances, bar
 from firstboot.cluster.roster import Roster
 
-RELEASE_AFTER_S = 300.0
-"""An incumbent that was silent for so long loses its slot to a second claimant, if all others agree: longer than
-the slowest start of a machine."""
-MAX_STEP_S = 30.0
-"""The progress of the clock that one event may show: a clock that was set is no silence."""
-
-MAX_HEARD = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this node is. `run` is random, made anew at each start: two live ones of one node are copies of a disk."""
-
-    slot: int
-    node_id: str
-    names: Mapping[int, str]
-    run: str
+PATIENCE = Patience()
 
 
 class Core:
     """One node. Call `step` with every event, one after the other, and do the actions in their order."""
 
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, patience: Patience = PATIENCE) -> None:
         self.identity = identity
         self.votes = Votes()
         """What is on disk for certain: the only votes to be shown to anybody."""
         self.roster = Roster(own_slot=identity.slot, own_id=identity.node_id, own_run=identity.run)
         self.pool_exists = False
+        self._presence = Presence(patience)
         self._asked: Persist | None = None
         self._then: list[Action] = []
-        self._deferred: list[ClaimArrived] = []
+        self._deferred: list[ClaimArrived | LeaveOut] = []
         self._serial = 0
-        self._now_s: float | None = None
-        self._lived_s = 0.0
-        self._heard: dict[str, float] = {}
+        self._participation = Participation(identity, self._presence)
         self._assessed: tuple[Votes, Roster, WaitFor | None, Decision] | None = None
 
     def step(self, event: Event) -> list[Action]:
         """Take one event in; the actions that it leads to."""
-        self._live(event.now_s)
+        self._presence.live(event.now_s)
         match event:
             case Visited():
                 return self._visited(event)
             case RoundBegan():
                 return self._began_round(event)
-            case ClaimArrived():
-                return self._claim(event)
+            case ClaimArrived() | LeaveOut():
+                return self._serve(event) + self._advance()
             case Persisted():
                 return self._persisted(event)
             case TimePassed():
@@ -102,30 +92,31 @@ class Core:
 
     def obstacle(self) -> WaitFor | None:
         """What keeps this node from being admitted by all and knowing all; None when nothing does, or it decided."""
-        return self._assess()[0]
+        obstacle, decision = self._assess()
+        return decision if isinstance(decision, Outside) else obstacle
 
     def standing(self) -> WaitFor | Found | Follow:
         """What this node waits for, or who founds."""
+        if self.votes.founder is not None:
+            return founder.outcome(self.identity, self.votes)
         obstacle, decision = self._assess()
-        if obstacle is not None and self.votes.ready is None:
+        if isinstance(decision, Outside):
+            return decision
+        declined = self._participation.declined(self.votes, self.roster.views)
+        if declined is not None:
+            return declined
+        if obstacle is not None and not self.votes.is_ready:
             return obstacle
         if isinstance(decision, Freeze):
             return self._unreachable() or WaitFor("every slot is claimed: this node is about to say that it is ready")
         if isinstance(decision, WaitFor):
             return obstacle or decision
-        if self.votes.founder is None:  # what is not on disk is not decided
-            return WaitFor("every member is ready: the decision is being written to disk")
-        return decision
+        return WaitFor("every member is ready: the decision is being written to disk")
 
     @property
     def hurried(self) -> bool:
         """All are there and only the last votes are to be exchanged: short pauses between rounds."""
         return self.votes.founder is None and self.obstacle() is None and self._unreachable() is None
-
-    def _live(self, now_s: float) -> None:
-        if self._now_s is not None:
-            self._lived_s += min(max(now_s - self._now_s, 0.0), MAX_STEP_S)
-        self._now_s = now_s
 
     def _start(self, event: Started) -> list[Action]:
         self.votes = event.votes
@@ -156,22 +147,32 @@ class Core:
 
     def _visited(self, event: Visited) -> list[Action]:
         visit = event.visit
-        self._hear(visit.view.node_id)
+        self._hear(visit.slot, visit.view.node_id)
         self.roster = roster.fold(self.roster, self.votes.claims, visit)
         return self._advance()
 
-    # Claims
+    def _hear(self, slot: int, node_id: str) -> None:
+        self._presence.hear(slot, node_id, {*self.votes.claims.values(), *self.votes.releases.values()})
+        self._participation.hear(slot)
 
-    def _claim(self, event: ClaimArrived) -> list[Action]:
-        if event.slot != event.sender_slot:
-            return [Answer(event.request, NotYours())]
+    # Claims, and what an operator wants
+
+    def _serve(self, event: ClaimArrived | LeaveOut) -> list[Action]:
         if self._asked is not None:
             self._deferred.append(event)
             return []
+        return self._claim(event) if isinstance(event, ClaimArrived) else self._leave_out(event)
+
+    def _claim(self, event: ClaimArrived) -> list[Action]:
         slot, node_id = event.slot, event.node_id
+        if slot != event.sender_slot:
+            return [Answer(event.request, NotYours())]
         verdict = votes.consider(self.votes.claims, self.identity.names, slot, node_id)
         if isinstance(verdict, Granted):
-            self._hear(node_id)
+            self._hear(slot, node_id)
+            closed = self._closed(slot) if verdict.changed else ""
+            if closed:
+                return [Answer(event.request, Held("", closed))]
             answer = Answer(event.request, verdict)
             if verdict.changed:
                 return self._persist(replace(self.votes, claims=verdict.claims), answer)
@@ -181,10 +182,19 @@ class Core:
         why = self._bar(slot, node_id, verdict.incumbent)
         held = Answer(event.request, Held(verdict.incumbent, why or "it goes to you once every other member agrees"))
         if verdict.incumbent != node_id:
-            self._hear(node_id)
+            self._hear(slot, node_id)
         if why or self.votes.releases.get(slot) == node_id:
             return [held]
         return self._persist(votes.agree(self.votes, slot, node_id), held)
+
+    def _closed(self, slot: int) -> str:
+        """Why nobody claims that slot any more, though nobody holds it; empty when it can be claimed."""
+        name = f"slot {slot} ({self.identity.names[slot]})"
+        if self.votes.founder is not None:
+            return f"the cluster was founded without {name}"
+        if self.votes.is_ready and slot in self.votes.attempt.without:
+            return f"the cluster is about to be founded without {name}"
+        return ""
 
     def _bar(self, slot: int, claimant: str, incumbent: str) -> str:
         now = Circumstances(
@@ -193,19 +203,21 @@ class Core:
             self.votes,
             self.roster.views,
             self.pool_exists,
-            self._silent_s,
-            RELEASE_AFTER_S,
+            self._presence.silent_s,
+            self._presence.patience.release_after_s,
         )
         return bar(now, slot, claimant, incumbent)
 
-    def _hear(self, node_id: str) -> None:
-        self._heard[node_id] = self._lived_s
-        if len(self._heard) > MAX_HEARD:  # the holder of a seed can make up node ids without end
-            known = {*self.votes.claims.values(), *self.votes.releases.values()}
-            self._heard = {node: at for node, at in self._heard.items() if node in known}
-
-    def _silent_s(self, node_id: str) -> float:
-        return self._lived_s - self._heard.get(node_id, 0.0)
+    def _leave_out(self, event: LeaveOut) -> list[Action]:
+        if self.votes.founder is not None or self.pool_exists:
+            declined = Declined("the cluster is founded already", "an operator can release the slot of a lost node")
+            return [Reply(event.request, declined)]
+        attempt = self._participation.leave_out(event.slots, self.votes, self.roster.views)
+        if isinstance(attempt, Declined):
+            return [Reply(event.request, attempt)]
+        if attempt == self.votes.attempt:
+            return [Reply(event.request, LeftOut(attempt))]
+        return self._persist(attempts.join(self.votes, attempt), Reply(event.request, LeftOut(attempt)))
 
     # Votes
 
@@ -228,16 +240,19 @@ class Core:
         if self._asked is None or event.serial != self._asked.serial:
             return []
         self._asked = None
-        waiting = [action.request for action in self._then if isinstance(action, Answer)]
-        self._then = []
-        waiting += [claim.request for claim in self._deferred]
-        self._deferred = []
-        return [Answer(request, Unsaved()) for request in waiting]
+        failed: list[Action] = []
+        for waiting in (*self._then, *self._deferred):
+            if isinstance(waiting, Answer | ClaimArrived):
+                failed.append(Answer(waiting.request, Unsaved()))
+            elif isinstance(waiting, Reply | LeaveOut):
+                failed.append(Reply(waiting.request, Unsaved()))
+        self._then, self._deferred = [], []
+        return failed
 
     def _resume(self) -> list[Action]:
         actions: list[Action] = []
         while self._deferred and self._asked is None:
-            actions += self._claim(self._deferred.pop(0))
+            actions += self._serve(self._deferred.pop(0))
         return actions + self._advance()
 
     # Founding
@@ -249,37 +264,50 @@ class Core:
         me = self.identity
         if me.slot not in self.votes.claims:  # at the first start, or when the write failed then
             return self._persist(replace(self.votes, claims={**self.votes.claims, me.slot: me.node_id}))
+        attempt = self._participation.next(self.votes, self.roster.views)
+        if attempt is not None:
+            return self._persist(attempts.join(self.votes, attempt))
         if self.votes.releases:
             return self._release()
         obstacle, decision = self._assess()
         if isinstance(decision, Freeze):
             if obstacle is None and self._unreachable() is None:
-                return self._persist(replace(self.votes, ready=decision.token))
-        elif not isinstance(decision, WaitFor):
-            return self._persist(replace(self.votes, founder=decision.slot), decision)
+                return self._persist(replace(self.votes, ready=decision.ready, token=decision.token))
+        elif isinstance(decision, Chosen):
+            return self._decide(decision)
         return []
 
+    def _decide(self, chosen: Chosen) -> list[Action]:
+        attempt = max(self.votes.attempt, chosen.ready.attempt)
+        after = replace(self.votes, attempt=attempt, ready=chosen.ready, founder=chosen.ready.proposal.founder)
+        return self._persist(after, founder.outcome(self.identity, after))
+
     def _release(self) -> list[Action]:
+        release_after_s = self._presence.patience.release_after_s
         for slot in self.votes.releases:
-            if self._silent_s(self.votes.claims[slot]) < RELEASE_AFTER_S:
+            if self._presence.silent_s(self.votes.claims[slot]) < release_after_s:
                 return self._persist(votes.withdraw(self.votes, slot))
         views = {rival.view.node_id: rival.view for rival in self.roster.rivals.values()}
         views |= {contact.view.node_id: contact.view for contact in self.roster.contacts.values()}
-        done = votes.commit(self.votes, self.identity.slot, self.identity.names, views)
+        asked = attempts.rest(self.identity.names, self.votes.attempt)
+        done = votes.commit(self.votes, self.identity.slot, asked, views)
         return self._persist(done) if done is not None else []
 
     def _assess(self) -> tuple[WaitFor | None, Decision]:
         """The obstacle and the decision; worked out again only when votes or roster, which are frozen, are others."""
         me, mine, known, assessed = self.identity, self.votes, self.roster, self._assessed
         if assessed is None or assessed[0] is not mine or assessed[1] is not known:
-            obstacle = roster.obstacle(known, me.names, mine.claims) if mine.founder is None else None
-            decision = founder.decide(me.slot, me.names, mine, known.views, me.run)
+            asked = attempts.rest(me.names, mine.attempt)
+            obstacle = roster.obstacle(known, asked, mine.claims) if mine.founder is None else None
+            decision = founder.decide(me, mine, known.views)
             assessed = self._assessed = mine, known, obstacle, decision
         return assessed[2:]
 
     def _unreachable(self) -> WaitFor | None:
         """Votes are frozen only while all are there: a frozen vote is for good."""
-        silent = [slot for slot, contact in sorted(self.roster.contacts.items()) if not contact.reachable]
+        asked = attempts.rest(self.identity.names, self.votes.attempt)
+        contacts = sorted(self.roster.contacts.items())
+        silent = [slot for slot, contact in contacts if slot in asked and not contact.reachable]
         if not silent:
             return None
         causes = "; ".join(self.roster.failures[slot] for slot in silent if slot in self.roster.failures)

@@ -13,7 +13,8 @@ from firstboot import paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import certificates
 from firstboot.cluster.authority import Authority
-from firstboot.cluster.events import Endpoint, Votes
+from firstboot.cluster.ballots import Votes
+from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import Answer
 from firstboot.cluster.session import UnreachableError, open_session
 from firstboot.cluster.tls import Credentials, client_context
@@ -75,10 +76,10 @@ def member_credentials() -> Credentials | None:
 
 
 def answer(votes: Votes, role: SlotRole) -> Answer:
-    """The cluster authority, for who is a member by the votes that were frozen, and nobody else."""
-    if votes.founder is None:
+    """The cluster authority, for who is a member by what was decided, and nobody else."""
+    if votes.founder is None or votes.ready is None:
         return Answer(409, {"error": "the founder is not decided yet"})
-    if votes.claims.get(role.slot) != role.node_id:
+    if not votes.ready.proposal.has(role.slot, role.node_id):
         log.warning("slot %d, node %s asks for the cluster authority, but is no member", role.slot, role.node_id)
         return Answer(403, {"error": "that node is no member of this cluster"})
     authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)

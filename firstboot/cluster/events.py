@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
+
+from firstboot.cluster.ballots import Attempt, Shown, Votes
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this node is. `run` is random, made anew at each start: two live ones of one node are copies of a disk."""
+
+    slot: int
+    node_id: str
+    seed_id: str
+    names: Mapping[int, str]
+    run: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,25 +36,6 @@ class Target:
     endpoint: Endpoint
 
 
-class Shown(Protocol):
-    """What the core reads of a member's view; firstboot.cluster.views.View has more."""
-
-    @property
-    def node_id(self) -> str: ...
-    @property
-    def claims(self) -> Mapping[int, str]: ...
-    @property
-    def releases(self) -> Mapping[int, str]: ...
-    @property
-    def ready(self) -> str | None: ...
-    @property
-    def founder(self) -> int | None: ...
-    @property
-    def run(self) -> str | None: ...
-    @property
-    def address(self) -> str | None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A completed visit. `slot` is what the visited one's certificate proved.
@@ -55,20 +48,6 @@ class Visit:
     view: Shown
     incumbent: str | None = None
     refusal: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Votes:
-    """What a node keeps on disk before it tells anybody: see docs/formation.md.
-
-    `releases` are agreements: slot number → the node that shall hold it in place of the one in `claims`. `ready` is
-    the founder's token, once the claims are frozen. `founder` is the slot that was decided.
-    """
-
-    claims: Mapping[int, str] = field(default_factory=dict)
-    releases: Mapping[int, str] = field(default_factory=dict)
-    ready: str | None = None
-    founder: int | None = None
 
 
 # Events. `now_s` is any clock of this machine; only its progress counts.
@@ -140,6 +119,15 @@ class PersistFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """An operator of this node wants to go on without the machines of these slots."""
+
+    request: int
+    slots: tuple[int, ...]
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PoolExists:
     """A trusted storage pool was seen: nothing may be released any more, whatever the votes say."""
 
@@ -148,13 +136,22 @@ class PoolExists:
 
 @dataclass(frozen=True, slots=True)
 class TimePassed:
-    """How does it stand? Answered by Decided or WaitFor."""
+    """How does it stand? Answered by WaitFor, Found or Follow."""
 
     now_s: float
 
 
 Event = (
-    Started | ClaimArrived | RoundBegan | Visited | VisitFailed | Persisted | PersistFailed | PoolExists | TimePassed
+    Started
+    | ClaimArrived
+    | RoundBegan
+    | Visited
+    | VisitFailed
+    | Persisted
+    | PersistFailed
+    | LeaveOut
+    | PoolExists
+    | TimePassed
 )
 
 
@@ -171,7 +168,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The slot is another node's; `why` that stays so."""
+    """The slot is another node's; `why` that stays so. `incumbent` is empty when it is nobody's, but closed."""
 
     incumbent: str
     why: str = ""
@@ -195,6 +192,24 @@ class Unsaved:
 Verdict = Granted | Held | NoSlot | NotYours | Unsaved
 
 
+# Verdicts on an operator's wish.
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """This node takes part in an attempt without those slots; the others still have to."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Nothing was changed: why, and what to do instead."""
+
+    reason: str
+    hint: str = ""
+
+
 # Actions.
 
 
@@ -215,6 +230,14 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Reply:
+    """Answer the operator's wish of that number."""
+
+    request: int
+    verdict: LeftOut | Declined | Unsaved
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse:
     """This disk is not this node's: go no further."""
 
@@ -231,6 +254,11 @@ class WaitFor:
 
 
 @dataclass(frozen=True, slots=True)
+class Outside(WaitFor):
+    """The cluster was founded, or is about to be, and this machine is no member of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """This node founds."""
 
@@ -244,4 +272,4 @@ class Follow:
     slot: int
 
 
-Action = Persist | Answer | Refuse | WaitFor | Found | Follow | Target
+Action = Persist | Answer | Reply | Refuse | WaitFor | Found | Follow | Target

@@ -14,9 +14,8 @@ from firstboot.cluster import enrolment, names
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
-from firstboot.cluster.core import Identity
 from firstboot.cluster.discovery import Announcement, Discovery
-from firstboot.cluster.events import Endpoint, Found, WaitFor
+from firstboot.cluster.events import Endpoint, Found, Identity, WaitFor
 from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
@@ -195,7 +194,7 @@ class Membership:
         slots = self._names(context)
         ballot = Ballot(
             self._claims_path,
-            Identity(seed.slot.number, context.node_id, slots, run=secrets.token_hex(16)),
+            Identity(seed.slot.number, context.node_id, seed.slot.seed_id, slots, run=secrets.token_hex(16)),
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
@@ -248,6 +247,7 @@ class Membership:
             ready_disks="disks" in context.finished,
             claims=dict(votes.claims),
             releases=dict(votes.releases),
+            attempt=votes.attempt,
             ready=votes.ready,
             founder=votes.founder,
             run=ballot.identity.run,

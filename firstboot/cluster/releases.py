@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from firstboot.cluster.events import Shown, Votes
+from firstboot.cluster.ballots import Shown, Votes
 from firstboot.cluster.founder import short
 
 OPERATOR = "an operator must release the slot"
@@ -46,10 +46,16 @@ def bar(now: Circumstances, slot: int, claimant: str, incumbent: str) -> str:
 
 def _sealed(now: Circumstances, slot: int, claimant: str) -> str:
     """Why nothing is released any more. While this node is not ready, no founder was decided with it."""
+    ready = now.votes.ready
+    if now.votes.founder is not None and ready is not None and slot not in ready.proposal.claims:
+        return f"the cluster was founded without slot {slot} ({now.names.get(slot, '?')})"
     if now.pool_exists or now.votes.founder is not None:
         return f"the cluster was founded with that node: {OPERATOR}"
-    if now.votes.ready is not None:
-        return f"the members agreed on that node already: {OPERATOR}"
+    if slot in now.votes.attempt.without:
+        return "this node goes on without that slot for now"
+    if ready is not None:
+        command = f"trivet-node form --without {slot}"
+        return f"the members agreed on that node; if it is lost, turn this one off and go on without it: {command}"
     for other, view in sorted(now.views.items()):
         holder = view.claims.get(slot)
         if view.founder is not None and holder is not None and holder != claimant:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
 
-from firstboot.cluster.events import Endpoint, Shown, Target, Visit, WaitFor
-from firstboot.cluster.founder import COPY_HINT, listed, short
+from firstboot.cluster.ballots import Shown
+from firstboot.cluster.events import Endpoint, Target, Visit, WaitFor
+from firstboot.cluster.founder import COPY_HINT, LATER_HINT, named, short
 
 MAX_ANSWERED = 8
 TRIES_PER_SLOT = 6
@@ -125,7 +126,7 @@ def settle(roster: Roster, claims: Mapping[int, str]) -> Roster:
 
 
 def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]) -> WaitFor | None:
-    """What keeps this node from being admitted by all and knowing all; None when nothing does."""
+    """What keeps this node from being admitted by all these slots and knowing all; None when nothing does."""
     if roster.own_id in roster.rivals:
         return WaitFor(
             f"another machine, at {roster.rivals[roster.own_id].address}, runs as this very node "
@@ -133,8 +134,12 @@ def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
             COPY_HINT,
         )
     for slot, (incumbent, why) in sorted(roster.incumbents.items()):
+        if slot not in names:
+            continue
+        if not incumbent:
+            return WaitFor(f"{names[slot]} says: {why}", LATER_HINT)
         return WaitFor(
-            f"{names.get(slot, slot)} says that slot {roster.own_slot} ({names[roster.own_slot]}) is held by node "
+            f"{names[slot]} says that slot {roster.own_slot} ({names[roster.own_slot]}) is held by node "
             f"{short(incumbent)}{_place(roster, incumbent)}; this machine is node {short(roster.own_id)}"
             + (f"; {why}" if why else ""),
             "two machines have this slot's seed, or this one was wiped: turn one off, or give this one a free slot",
@@ -145,7 +150,7 @@ def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
         return _missing(roster, names, claims, missing)
     waiting = [slot for slot in others if slot not in claims]
     if waiting:
-        return WaitFor(f"{listed(waiting, names).rpartition(' ')[0]} answered, but did not claim here yet")
+        return WaitFor(f"{named(waiting, names)} answered, but did not claim here yet")
     for slot in others:
         contact = roster.contacts[slot]
         if contact.address is None:
@@ -213,9 +218,7 @@ def _missing(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
         if slot in claims and _claimants(roster, slot)
     )
     return WaitFor(
-        f"{listed(missing, names).rpartition(' ')[0]} {verb} not appeared"
-        + (f" ({causes})" if causes else "")
-        + held,
+        f"{named(missing, names)} {verb} not appeared" + (f" ({causes})" if causes else "") + held,
         "start these machines with their seeds, on this network",
     )
 

@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 1.2."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
 from firstboot.model import Model
 from firstboot.seed import Id
 
@@ -13,22 +14,23 @@ from firstboot.seed import Id
 class View(Model):
     """One node's view. `claims` are its persisted votes: which node id holds which slot, its own included.
 
-    `releases` are its agreements on who shall get a slot instead; `ready` is the founder's token once its claims are
-    frozen. `run` is random, made anew at each start of the agent. `address` is the management address that it wants
-    to be reached at; it counts only once TLS succeeds there.
+    `releases` are its agreements on who shall get a slot instead; `attempt` is what it takes part in, `ready` what it
+    gave its consent to; see firstboot.cluster.ballots. `run` is random, made anew at each start of the agent.
+    `address` is the management address that it wants to be reached at; it counts only once TLS succeeds there.
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "1.2"
+    version: str = "2.0"
     node_id: Id
-    slot: int = Field(ge=1, le=300)
+    slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
     phase: str = Field(max_length=32)
     ready_disks: bool = False
     """The disks phase is done: this node's bricks can be used."""
-    claims: dict[int, Id] = Field(default={}, max_length=300)
-    releases: dict[int, Id] = Field(default={}, max_length=300)
-    ready: Id | None = None
+    claims: Ids = {}
+    releases: Ids = {}
+    attempt: Attempt = FIRST
+    ready: Ready | None = None
     founder: int | None = None
     run: Id | None = None
     address: str | None = Field(default=None, max_length=64)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from firstboot.cluster.events import Granted, Held, NoSlot, Shown, Votes
+from firstboot.cluster.ballots import Shown, Votes
+from firstboot.cluster.events import Granted, Held, NoSlot
 
 
 def consider(claims: Mapping[int, str], slots: Iterable[int], slot: int, node_id: str) -> Granted | Held | NoSlot:
@@ -42,8 +43,8 @@ def withdraw(votes: Votes, slot: int) -> Votes:
     return replace(votes, releases={other: node for other, node in votes.releases.items() if other != slot})
 
 
-def commit(votes: Votes, own_slot: int, slots: Iterable[int], views: Mapping[str, Shown]) -> Votes | None:
-    """The votes with every agreement done, once the holder of every other slot shows the same; else None.
+def commit(votes: Votes, own_slot: int, slots: Collection[int], views: Mapping[str, Shown]) -> Votes | None:
+    """The votes with every agreement done, once the holder of every other slot of these shows the same; else None.
 
     `views` are by node id. Who is to get a slot counts as its holder: two wiped machines need each other's consent.
     """
@@ -51,6 +52,10 @@ def commit(votes: Votes, own_slot: int, slots: Iterable[int], views: Mapping[str
     for slot in slots:
         if slot != own_slot:
             view = views.get(aim.get(slot, ""))
-            if view is None or wanted(view) != aim:
+            if view is None or not _same(wanted(view), aim, slots):
                 return None
     return replace(votes, claims=aim, releases={})
+
+
+def _same(left: Mapping[int, str], right: Mapping[int, str], slots: Collection[int]) -> bool:
+    return all(left.get(slot) == right.get(slot) for slot in slots)

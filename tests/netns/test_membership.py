@@ -26,9 +26,7 @@ def test_two_machines_with_one_seed(machines: Lab) -> None:
     agents = [start(machines, f"machine{n}", seed) for n, seed in enumerate(seeds, 1)]
     wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
     copy = start(machines, "machine3", seeds[1])
-    wait_until(
-        "the copy waits", [copy], lambda: says(copy, "waiting", "node1 says that slot 2 (node2) is held by node")
-    )
+    wait_until("the copy waits", [copy], lambda: says(copy, "waiting", "in slot 2 (node2); this machine is node"))
     first, second = agents
     wait_until(
         "the incumbent names it",

@@ -24,6 +24,11 @@ KINDS = (
     "duplicates",
     "failed_writes",
     "releases",
+    "absent",
+    "without",
+    "unfrozen",
+    "rescued",
+    "late",
 )
 """Each counts the schedules with at least one of it; `combined` those with three or more kinds of fault."""
 

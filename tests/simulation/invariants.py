@@ -1,14 +1,21 @@
-"""What must hold after every event, whatever the faults were."""
+"""What must hold after every event of a formation, whatever the faults were."""
 
 from __future__ import annotations
 
-from firstboot.cluster import core as core_module
-from firstboot.cluster.events import Granted, Verdict, Votes, WaitFor
-from tests.simulation.machines import Disk, Machine
+from firstboot.cluster.ballots import Attempt, Proposal, Votes
+from firstboot.cluster.events import Found, Granted, Verdict, WaitFor
+from tests.simulation.machines import PATIENCE, Disk, Machine
+
+Key = tuple[str, tuple[tuple[int, str], ...]]
+"""A proposal's token and claims."""
 
 
 class ViolationError(AssertionError):
     """An invariant does not hold."""
+
+
+def key_of(proposal: Proposal) -> Key:
+    return proposal.token, tuple(sorted(proposal.claims.items()))
 
 
 class Invariants:
@@ -16,17 +23,23 @@ class Invariants:
 
     def __init__(self, slots: tuple[int, ...]) -> None:
         self.slots = slots
-        self.first = min(slots)
         self.identities: set[tuple[int, str]] = set()
         """Every slot and node id that really exist."""
+        self.named: set[int] = set()
+        """Slots that an operator wanted to leave out."""
         self.agreed: dict[tuple[int, str], set[int]] = {}
         """Slot and claimant → slots whose holder persisted that it agrees."""
-        self.ready: set[tuple[int, str, str, tuple[tuple[int, str], ...]]] = set()
-        self.voted: set[tuple[int, str, tuple[tuple[int, str], ...]]] = set()
-        """Every set of claims that a node ever had on disk."""
-        self.decided: tuple[object, ...] | None = None
+        self.voted: dict[tuple[int, str], list[dict[int, str]]] = {}
+        """Slot and node → every set of claims that it ever had on disk."""
+        self.consents: dict[tuple[Key, Attempt], set[int]] = {}
+        """Proposal and attempt → slots that gave their consent."""
+        self.chosen: Key | None = None
+        """What every slot that an attempt asks gave its consent to, whether anybody knows yet or not."""
+        self.chosen_claims: dict[int, str] = {}
         self.founders: list[Disk] = []
         self.releases = 0
+        self.unfrozen = 0
+        """Consents that were replaced in a later attempt."""
 
     def started(self, machine: Machine) -> None:
         core = machine.core
@@ -44,11 +57,27 @@ class Invariants:
     def asked(self, machine: Machine, after: Votes, now: float) -> None:
         """A node asked for votes to be persisted."""
         before = machine.disk.votes
+        slack_s = PATIENCE.max_step_s * machine.steps + 0.5
         for slot, claimant in after.releases.items():
             if before.releases.get(slot) != claimant:
                 silent_s = now - machine.heard.get(before.claims[slot], -1e9)
-                if silent_s < core_module.RELEASE_AFTER_S - core_module.MAX_STEP_S * machine.steps - 0.5:
+                if silent_s < PATIENCE.release_after_s - slack_s:
                     raise ViolationError(f"{machine.name} gives slot {slot} away, whose holder it heard of just now")
+        if after.attempt != before.attempt and after.founder is None:
+            self._absent(machine, after.attempt, now, slack_s)
+
+    def _absent(self, machine: Machine, attempt: Attempt, now: float, slack_s: float) -> None:
+        for slot in attempt.without:
+            if slot in machine.heard_slots:
+                silent_s, needed_s = now - machine.heard_slots[slot], PATIENCE.release_after_s
+            else:
+                silent_s, needed_s = now - machine.started_s, PATIENCE.grace_s
+            if silent_s < needed_s - slack_s:
+                raise ViolationError(f"{machine.name} leaves slot {slot} out, which may be there")
+            if slot not in self.named or slot == machine.slot:
+                raise ViolationError(f"{machine.name} leaves slot {slot} out, which no operator wanted")
+        if 2 * (len(self.slots) - len(attempt.without)) <= len(self.slots):
+            raise ViolationError(f"{machine.name} goes on with half of the slots or fewer")
 
     def persisted(self, machine: Machine) -> None:
         """Votes became durable: compare with what was durable before."""
@@ -57,17 +86,15 @@ class Invariants:
         disk.history = after
         if before.claims is not after.claims:
             self._claims(machine, before, after)
+            self.voted.setdefault((machine.slot, disk.node_id), []).append(dict(after.claims))
         for slot, node_id in {**after.claims, **after.releases}.items():
             self.agreed.setdefault((slot, node_id), set()).add(machine.slot)
-        if before.ready is not None and after.ready != before.ready:
-            raise ViolationError(f"{machine.name} was ready, and is not any more")
-        claims = tuple(sorted(after.claims.items()))
-        self.voted.add((machine.slot, disk.node_id, claims))
-        if after.ready is not None:
-            self.ready.add((machine.slot, disk.node_id, after.ready, claims))
-            strangers = [slot for slot, node in claims if (slot, node, claims) not in self.voted]
-            if before.ready is None and strangers:
-                raise ViolationError(f"{machine.name} is ready, but slots {strangers} never had the same votes")
+        if after.attempt < before.attempt:
+            raise ViolationError(f"{machine.name} went back to an earlier attempt")
+        if before.token is not None and after.token != before.token:
+            raise ViolationError(f"{machine.name} changed its token")
+        if after.ready is not before.ready:
+            self._consent(machine, before, after)
         if after.founder is not None or before.founder is not None:
             self._decision(machine, before, after)
 
@@ -84,7 +111,7 @@ class Invariants:
                 raise ViolationError(f"{machine.name} changed a frozen vote for slot {slot}")
             if before.releases.get(slot) != node_id:
                 raise ViolationError(f"{machine.name} voted twice on slot {slot}")
-            others = set(self.slots) - {slot, machine.slot}
+            others = set(self.slots) - {slot, machine.slot, *before.attempt.without}
             if not others <= self.agreed.get((slot, node_id), set()):
                 raise ViolationError(f"{machine.name} released slot {slot} without the others' agreement")
             self.releases += 1
@@ -93,29 +120,57 @@ class Invariants:
         if len(set(after.claims.values())) != len(after.claims):
             raise ViolationError(f"{machine.name} voted for one node in two slots")
 
+    def _consent(self, machine: Machine, before: Votes, after: Votes) -> None:
+        if after.ready == before.ready:
+            return
+        if after.ready is None:
+            raise ViolationError(f"{machine.name} was ready, and is not any more")
+        ready, key = after.ready, key_of(after.ready.proposal)
+        if before.ready is not None:
+            if ready.attempt <= before.ready.attempt:
+                raise ViolationError(f"{machine.name} gave its consent twice in one attempt")
+            self.unfrozen += 1
+        if after.founder is not None:
+            return  # it learned of a decision, which is looked at below
+        if ready.attempt != before.attempt:
+            raise ViolationError(f"{machine.name} gives its consent in an attempt that it does not take part in")
+        asked = set(self.slots) - set(ready.attempt.without)
+        if (key, ready.attempt) not in self.consents and not any(known == key for known, _ in self.consents):
+            self._first_consent(machine, ready.proposal, asked)
+        given = self.consents.setdefault((key, ready.attempt), set())
+        given.add(machine.slot)
+        if given >= asked:
+            if self.chosen not in (None, key):
+                raise ViolationError(f"{key} and {self.chosen} are both decided")
+            self.chosen, self.chosen_claims = key, dict(ready.proposal.claims)
+
+    def _first_consent(self, machine: Machine, proposal: Proposal, asked: set[int]) -> None:
+        """A new proposal has a holder for exactly the slots that are asked, and each of them had these votes."""
+        if proposal.claims.keys() != asked:
+            raise ViolationError(f"{machine.name} is ready for slots {list(proposal.claims)}, asked are {asked}")
+        for slot, node_id in proposal.claims.items():
+            known = self.voted.get((slot, node_id), [])
+            if not any(claims.items() >= proposal.claims.items() for claims in known):
+                raise ViolationError(f"{machine.name} is ready, but slot {slot} never had the same votes")
+            if proposal.seeds.get(slot) != f"{slot:032x}":
+                raise ViolationError(f"{machine.name} is ready with a seed that slot {slot} does not have")
+
     def _decision(self, machine: Machine, before: Votes, after: Votes) -> None:
         if before.founder is not None:
             if after != before:
                 raise ViolationError(f"{machine.name} changed its votes after the decision")
             return
-        claims = tuple(sorted(after.claims.items()))
-        if tuple(slot for slot, _ in claims) != self.slots:
-            raise ViolationError(f"{machine.name} decided without every slot")
-        decision = (after.founder, after.ready, claims)
-        if after.founder != self.first or after.ready is None:
-            raise ViolationError(f"{machine.name} decided for slot {after.founder} with token {after.ready}")
-        if self.decided not in (None, decision):
-            raise ViolationError(f"{machine.name} decided {decision}, others {self.decided}")
-        if machine.slot == self.first:
-            for slot, node_id in claims:
-                if (slot, node_id, after.ready, claims) not in self.ready:
-                    raise ViolationError(f"{machine.name} founds, but slot {slot}'s holder never was ready")
+        if after.ready is None or self.chosen != key_of(after.ready.proposal):
+            raise ViolationError(f"{machine.name} decided for slot {after.founder}, but not all were ready for that")
+        proposal = after.ready.proposal
+        if after.founder != min(proposal.claims):
+            raise ViolationError(f"{machine.name} decided that slot {after.founder} founds")
+        if proposal.has(machine.slot, machine.disk.node_id) and machine.slot == after.founder:
+            if after.token != proposal.token:
+                return  # it says that it is a copy
             self.founders.append(machine.disk)
             if len(self.founders) > 1 and not any(disk.copied_ready for disk in self.founders):
                 raise ViolationError(f"{machine.name} is a second founder")
-        elif self.decided is None:
-            raise ViolationError(f"{machine.name} follows a founder that did not decide")
-        self.decided = decision
 
     def stands(self, machine: Machine) -> None:
         """After an event at this machine."""
@@ -130,5 +185,11 @@ class Invariants:
         if isinstance(standing, WaitFor):
             if len(standing.reason) < 10:
                 raise ViolationError(f"{machine.name} waits without a reason")
-        elif core.votes.founder is None:
+            return
+        votes = core.votes
+        if votes.founder is None or votes.ready is None:
             raise ViolationError(f"{machine.name} says {standing}, but has not persisted it")
+        if not votes.ready.proposal.has(machine.slot, machine.disk.node_id):
+            raise ViolationError(f"{machine.name} says {standing}, but is no member")
+        if isinstance(standing, Found) and votes.ready.proposal.token != votes.token:
+            raise ViolationError(f"{machine.name} founds, but is a copy of the founder")

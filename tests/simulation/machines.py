@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from firstboot.cluster.core import Core, Identity
-from firstboot.cluster.events import Endpoint, Persist, Votes
+from firstboot.cluster.ballots import Attempt, Ready, Votes
+from firstboot.cluster.core import Core
+from firstboot.cluster.events import Endpoint, Identity, Persist, Visit
+from firstboot.cluster.presence import Patience
 
 PORT = 7463
+PATIENCE = Patience(release_after_s=8.0, grace_s=3.0, max_step_s=1.5)
+"""Shorter than a real one, so that simulated sites have a short life."""
 
 
 @dataclass(slots=True)
@@ -28,10 +32,12 @@ class Sight:
 
     node_id: str
     slot: int
+    seed_id: str
     votes: Votes
     claims: object
     releases: object
-    ready: str | None
+    attempt: Attempt
+    ready: Ready | None
     founder: int | None
     run: str
     address: str
@@ -52,6 +58,7 @@ class Machine:
         "gone",
         "group",
         "heard",
+        "heard_slots",
         "index",
         "life",
         "names",
@@ -60,6 +67,7 @@ class Machine:
         "seen",
         "sight",
         "slot",
+        "started_s",
         "steps",
     )
 
@@ -88,18 +96,29 @@ class Machine:
         self.seen: Votes | None = None
         self.sight: Sight | None = None
         self.heard: dict[str, float] = {}
+        self.heard_slots: dict[int, float] = {}
+        self.started_s = 0.0
 
     @property
     def name(self) -> str:
         return f"m{self.index}/slot{self.slot}/{self.disk.node_id[:4]}"
 
-    def start(self, run: str) -> None:
+    @property
+    def seed_id(self) -> str:
+        return f"{self.slot:032x}"
+
+    def start(self, run: str, now: float) -> None:
         self.life += 1
-        self.core = Core(Identity(self.slot, self.disk.node_id, self.names, run))
+        self.started_s = now
+        self.core = Core(Identity(self.slot, self.disk.node_id, self.seed_id, self.names, run), PATIENCE)
         self.open_visits = 0
         self.asked = None
         self.seen = self.sight = None
         self.heard = {}
+        self.heard_slots = {}
+
+    def hear(self, visit: Visit, now: float) -> None:
+        self.heard[visit.view.node_id] = self.heard_slots[visit.slot] = now
 
     def stop(self, *, keep: bool) -> None:
         """Lose power; `keep`: what was being written reached the disk."""
@@ -120,9 +139,11 @@ class Machine:
             self.sight = Sight(
                 self.disk.node_id,
                 self.slot,
+                self.seed_id,
                 votes,
                 votes.claims,
                 votes.releases,
+                votes.attempt,
                 votes.ready,
                 votes.founder,
                 core.identity.run,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -80,8 +81,10 @@ def hunt(mutant: Mutant, schedules: int = SCHEDULES) -> Catch:
         raise RuntimeError(f"mutant {mutant.name} does not run: {done.stderr[-2000:]}")
     report = json.loads(done.stdout.splitlines()[-1])
     seed = report["failing_seeds"][0] if report["failing_seeds"] else None
-    violation = done.stdout.splitlines()[-2] if seed is not None else ""
-    return Catch(mutant, seed, violation.partition(": ")[2], time.monotonic() - started)
+    violation = done.stdout.splitlines()[-2].partition(": ")[2] if seed is not None else ""
+    if re.match(r"(Name|Attribute|Type|Import|Syntax)Error", violation):
+        raise RuntimeError(f"mutant {mutant.name} is broken, not wrong: {violation}")
+    return Catch(mutant, seed, violation, time.monotonic() - started)
 
 
 def main() -> int:

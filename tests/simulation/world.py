@@ -8,30 +8,32 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    Declined,
     Endpoint,
     Event,
     Held,
+    LeaveOut,
+    LeftOut,
+    NotYours,
     Persist,
     Persisted,
     PersistFailed,
+    Reply,
     RoundBegan,
     Started,
     Target,
-    Verdict,
-    Visit,
     Visited,
     VisitFailed,
-    Votes,
 )
-from firstboot.cluster.votes import lacks_claim
+from tests.simulation.conversation import TIMEOUT_S, Conversation
 from tests.simulation.invariants import Invariants, ViolationError
 from tests.simulation.machines import PORT, Disk, Machine
 
-TIMEOUT_S = 3.0
 PAUSE_S = 2.0
 HURRIED_S = 0.5
 
@@ -103,7 +105,7 @@ class World:
     def power_on(self, machine: Machine) -> None:
         if machine.core is not None or machine.gone:
             return
-        machine.start(self.id())
+        machine.start(self.id(), self.now)
         self.note(f"{machine.name} starts with {told(machine.disk.votes)}")
         self.step(machine, Started(machine.disk.votes, self._clock(machine)))
         if machine.core is not None:
@@ -152,6 +154,8 @@ class World:
                 self._answer(machine, action)
             elif isinstance(action, Target):
                 left.append(action)
+            elif isinstance(action, Reply):
+                self._reply(machine, action)
             else:
                 self.note(f"{machine.name}: {action}")
         if machine.core is core:
@@ -186,7 +190,7 @@ class World:
             self.note(f"{machine.name} could not write")
             self.step(machine, PersistFailed(action.serial, self._clock(machine)))
             return
-        freezes = machine.disk.votes.ready is None and action.votes.ready is not None
+        freezes = machine.disk.votes.ready is not action.votes.ready
         machine.disk.votes = action.votes
         self.invariants.persisted(machine)
         if freezes:
@@ -256,16 +260,33 @@ class World:
         assert isinstance(slot, int) and isinstance(sender_slot, int) and isinstance(node_id, str)
         verdict = action.verdict
         self.invariants.answered(machine, slot, sender_slot, node_id, verdict)
+        if not isinstance(verdict, NotYours):
+            machine.heard_slots[slot] = self.now
         if not isinstance(verdict, Held) and machine.disk.votes.claims.get(slot) == node_id:
             machine.heard[node_id] = self.now
         reply(verdict, *rest)
+
+    def leave_out(self, machine: Machine, slots: tuple[int, ...]) -> None:
+        """An operator at this machine wants to go on without those slots."""
+        self.note(f"the operator of {machine.name} goes on without {slots}")
+        self.invariants.named.update(slots)
+        self.step(machine, LeaveOut(0, slots, self._clock(machine)))
+
+    def _reply(self, machine: Machine, action: Reply) -> None:
+        verdict = action.verdict
+        if isinstance(verdict, LeftOut):
+            self.counts["without"] += 1
+            if machine.disk.votes.attempt < verdict.attempt:
+                raise ViolationError(f"{machine.name} told of an attempt before it was persisted")
+        elif isinstance(verdict, Declined) and len(verdict.reason) < 10:
+            raise ViolationError(f"{machine.name} declines without a reason")
 
     def done(self, machine: Machine, life: int, event: Visited | VisitFailed) -> None:
         """A visit of the machine ended."""
         if machine.life != life or machine.core is None:
             return
         if isinstance(event, Visited):
-            machine.heard[event.visit.view.node_id] = self.now
+            machine.hear(event.visit, self.now)
         self.step(machine, event)
         if machine.life == life:
             machine.open_visits -= 1
@@ -275,7 +296,7 @@ class World:
     def again(self, machine: Machine, life: int, event: Visited) -> None:
         """An answer that comes a second time, late."""
         if machine.life == life and machine.core is not None:
-            machine.heard[event.visit.view.node_id] = self.now
+            machine.hear(event.visit, self.now)
             self.step(machine, Visited(event.visit, event.expected, self._clock(machine)))
 
 
@@ -283,102 +304,10 @@ def told(votes: Votes) -> str:
     """Votes for the trace."""
     claims = " ".join(f"{slot}:{node[:4]}" for slot, node in sorted(votes.claims.items()))
     releases = "".join(f" {slot}→{node[:4]}" for slot, node in sorted(votes.releases.items()))
-    ready = f" ready {votes.ready[:4]}" if votes.ready else ""
-    return f"[{claims}{releases}{ready}{f' founder {votes.founder}' if votes.founder else ''}]"
-
-
-class Conversation:
-    """One visit, message by message: the view, a claim if ours is missing, the view again."""
-
-    __slots__ = ("closed", "guest", "guest_life", "host", "node_id", "target", "world")
-
-    def __init__(self, world: World, guest: Machine, host: Machine | None, target: Target) -> None:
-        self.world = world
-        self.guest = guest
-        self.guest_life = guest.life
-        self.host = host
-        self.target = target
-        self.node_id = guest.disk.node_id
-        self.closed = False
-
-    def begin(self) -> None:
-        self._ask(self._show, True)
-
-    def _ask(self, call: Callable[..., None], *arguments: object) -> None:
-        if self.host is None or not self.world._send(self.guest, self.host, call, *arguments):
-            self._fail(TIMEOUT_S)
-
-    def _show(self, first: bool) -> None:
-        host = self.host
-        assert host is not None
-        if self.closed:
-            return
-        if host.core is None:
-            self._fail(0.001)
-            return
-        if not self.world._send(host, self.guest, self._seen, first, host.view()):
-            self._fail(TIMEOUT_S)
-
-    def _seen(self, first: bool, view: object) -> None:
-        host, guest = self.host, self.guest
-        assert host is not None
-        if self.closed or guest.life != self.guest_life:
-            return
-        if first and lacks_claim(view, host.slot, guest.slot, self.node_id):  # type: ignore[arg-type]
-            slot = guest.slot
-            if self.world.network.lies and self.world.chance.random() < 0.02:
-                slot = self.world.chance.randrange(1, len(self.world.names) + 1)  # a claim that is not its own
-            self._ask(self._claim, view, slot)
-            return
-        self._end(view)
-
-    def _claim(self, view: object, slot: int) -> None:
-        host = self.host
-        assert host is not None
-        if self.closed:
-            return
-        if host.core is None:
-            self._fail(0.001)
-            return
-        self.world.claim(host, self.guest, slot, self._told, self.node_id, view)
-        if not self.closed and host.asked is not None:
-            self.world.after(TIMEOUT_S, self._fail, 0.001)  # should the host lose power over the write
-        elif host.core is None:
-            self._fail(TIMEOUT_S)
-
-    def _told(self, verdict: Verdict, view: object) -> None:
-        assert self.host is not None
-        if not self.world._send(self.host, self.guest, self._heard, verdict, view):
-            self._fail(TIMEOUT_S)
-
-    def _heard(self, verdict: Verdict, view: object) -> None:
-        if self.closed or self.guest.life != self.guest_life:
-            return
-        if isinstance(verdict, Held):
-            self._end(view, verdict.incumbent, verdict.why)
-        elif type(verdict).__name__ == "Granted":
-            self._ask(self._show, False)
-        else:
-            self._fail(0.001)
-
-    def _end(self, view: object, incumbent: str | None = None, why: str = "") -> None:
-        self.closed = True
-        world, guest, host = self.world, self.guest, self.host
-        assert host is not None
-        visit = Visit(self.target.endpoint, host.slot, view, incumbent, why)  # type: ignore[arg-type]
-        event = Visited(visit, self.target.slot, world._clock(guest))
-        world.done(guest, self.guest_life, event)
-        if world.network.twice and world.chance.random() < world.network.twice:
-            world.after(world.chance.uniform(0, 6), world.again, guest, self.guest_life, event)
-
-    def _fail(self, delay_s: float) -> None:
-        if self.closed:
-            return
-        self.closed = True
-        self.world.after(delay_s, self._failed)
-
-    def _failed(self) -> None:
-        guest, slot = self.guest, self.target.slot
-        address, now_s = self.target.endpoint.address, self.world._clock(guest)
-        event = VisitFailed(slot or guest.slot, "no answer in time", address, now_s)
-        self.world.done(guest, self.guest_life, event)
+    ready = attempt = ""
+    if votes.attempt.number:
+        attempt = f" attempt {votes.attempt.number} without {votes.attempt.without} by {votes.attempt.by[:4]}"
+    if votes.ready is not None:
+        proposal = votes.ready.proposal
+        ready = f" ready in {votes.ready.attempt.number} for {list(proposal.claims)} of {proposal.token[:4]}"
+    return f"[{claims}{releases}{attempt}{ready}{f' founder {votes.founder}' if votes.founder else ''}]"

@@ -13,8 +13,9 @@ import pytest
 from firstboot import paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import enrolment
+from firstboot.cluster.ballots import FIRST, Proposal, Ready, Votes
 from firstboot.cluster.certificates import new_key, pem
-from firstboot.cluster.events import Endpoint, Votes
+from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import AdmissionServer, Answer, Request
 from firstboot.cluster.session import UnreachableError, open_session
 from firstboot.cluster.tls import Credentials, client_context, server_context
@@ -29,7 +30,15 @@ from tests.unit.firstboot.sites import credentials, site
 
 ROOT, SEEDS = site()
 KEYS = {number: NodeKey(new_key()) for number in (1, 2, 3)}
-DECIDED = Votes(claims={number: key.node_id for number, key in KEYS.items()}, ready="7" * 32, founder=1)
+CLAIMS = {number: key.node_id for number, key in KEYS.items()}
+SEED_IDS = {number: SEEDS[number - 1].slot.seed_id for number in KEYS}
+
+
+def ready_for(claims: dict[int, str]) -> Ready:
+    return Ready(FIRST, Proposal(claims, {slot: SEED_IDS[slot] for slot in claims}, "7" * 32))
+
+
+DECIDED = Votes(CLAIMS, ready=ready_for(CLAIMS), founder=1)
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +141,9 @@ def test_a_follower_waits_by_name(founder: Founder) -> None:
 @pytest.mark.parametrize(
     ("votes", "refusal"),
     [
-        (Votes(claims=DECIDED.claims, ready=DECIDED.ready), "does not hold the cluster authority yet"),
-        (Votes(claims={**DECIDED.claims, 2: "e" * 32}, ready=DECIDED.ready, founder=1), "refused with 403"),
+        (Votes(CLAIMS, ready=DECIDED.ready), "does not hold the cluster authority yet"),
+        (Votes(CLAIMS, ready=ready_for({**CLAIMS, 2: "e" * 32}), founder=1), "refused with 403"),
+        (Votes(CLAIMS, ready=ready_for({1: CLAIMS[1], 3: CLAIMS[3]}), founder=1), "refused with 403"),
     ],
 )
 def test_who_is_no_member_gets_nothing(

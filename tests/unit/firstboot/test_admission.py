@@ -17,8 +17,7 @@ from builder.site.root import SiteRoot, create_root
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant, read_view, visit
-from firstboot.cluster.core import Identity
-from firstboot.cluster.events import Endpoint, Visit
+from firstboot.cluster.events import Endpoint, Identity, Visit
 from firstboot.cluster.server import MAX_BODY_BYTES, MAX_PER_ADDRESS, AdmissionServer, Answer
 from firstboot.cluster.session import UnreachableError
 from firstboot.cluster.tls import client_context, server_context
@@ -35,7 +34,7 @@ LIMIT_S = 30.0
 
 
 def votes(folder: Path, key: NodeKey) -> Ballot:
-    identity = Identity(1, key.node_id, {1: "node1", 2: "node2", 3: "node3"}, run="7" * 32)
+    identity = Identity(1, key.node_id, "5" * 32, {1: "node1", 2: "node2", 3: "node3"}, run="7" * 32)
     return Ballot(folder / "claims.json", identity, site_id=ROOT.site_id, clock=lambda: 0.0)
 
 
@@ -255,8 +254,8 @@ def test_idle_connections_of_one_address_are_bounded(served: Served) -> None:
     [
         (b"", "damaged"),
         (b"[]", "not of format trivet-view"),
-        (b'{"format": "trivet-view", "version": "2.0"}', "format version 2.0"),
-        (b'{"format": "trivet-view", "version": "1.0", "node_id": "x"}', "is damaged: node_id"),
+        (b'{"format": "trivet-view", "version": "1.1"}', "format version 1.1"),
+        (b'{"format": "trivet-view", "version": "2.0", "node_id": "x"}', "is damaged: node_id"),
     ],
 )
 def test_views_are_typed_at_the_door(raw: bytes, words: str) -> None:
@@ -265,5 +264,5 @@ def test_views_are_typed_at_the_door(raw: bytes, words: str) -> None:
 
 
 def test_a_view_of_a_newer_minor_is_read(served: Served) -> None:
-    document = {**served.view().model_dump(mode="json"), "version": "1.7", "news": True}
+    document = {**served.view().model_dump(mode="json"), "version": "2.7", "news": True}
     assert read_view(json.dumps(document).encode()).node_id == served.key.node_id

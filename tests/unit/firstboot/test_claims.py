@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstboot.cluster.ballots import Attempt, Proposal, Ready, Votes
 from firstboot.cluster.claims import Ballot, ClaimsDocument
-from firstboot.cluster.core import RELEASE_AFTER_S, Identity
-from firstboot.cluster.events import Granted, Held, NoSlot, NotYours
+from firstboot.cluster.core import PATIENCE
+from firstboot.cluster.events import Granted, Held, Identity, NoSlot, NotYours
 from firstboot.cluster.votes import consider
 from firstboot.errors import BadInputError, RefusedError
 
@@ -23,7 +24,7 @@ NAMES = {1: "node1", 2: "node2", 3: "node3"}
 def ballot(path: Path, *, founder: int | None = None, own: str = OWN, clock: list[float] | None = None) -> Ballot:
     """The votes of slot 3's node."""
     time_s = clock or [0.0]
-    identity = Identity(3, own, NAMES, run="1" * 32)
+    identity = Identity(3, own, "5" * 32, NAMES, run="1" * 32)
     return Ballot(path, identity, site_id=SITE, clock=lambda: time_s[0], founder=founder)
 
 
@@ -83,7 +84,7 @@ def test_an_agreement_and_a_decision_survive_a_restart(tmp_path: Path) -> None:
     votes = ballot(path, clock=clock)
     votes.claim(1, 1, A)
     for _ in range(30):
-        clock[0] += RELEASE_AFTER_S / 20
+        clock[0] += PATIENCE.release_after_s / 20
         votes.claim(1, 1, B)
     assert votes.votes.releases == {1: B}
     assert ClaimsDocument.model_validate_json(path.read_text()).releases == {1: B}
@@ -97,10 +98,48 @@ def test_a_copy_of_another_nodes_votes_is_refused(tmp_path: Path) -> None:
         ballot(tmp_path / "claims.json", own=A)
 
 
-def test_votes_of_the_first_version_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "claims.json"
-    path.write_text(f'{{"format": "trivet-claims", "version": "1.0", "site_id": "{SITE}", "claims": {{"1": "{A}"}}}}')
-    assert ballot(path).claims == {1: A, 3: OWN}
+def test_everything_that_was_voted_is_read_again(tmp_path: Path) -> None:
+    attempt = Attempt(2, (1,), A)
+    ready = Ready(attempt, Proposal({2: B, 3: OWN}, {2: "5" * 32, 3: "6" * 32}, "7" * 32))
+    votes = Votes({1: A, 2: B, 3: OWN}, {1: "d" * 32}, attempt, ready, "8" * 32, 2)
+    document = ClaimsDocument.of(SITE, votes)
+    assert ClaimsDocument.model_validate_json(document.model_dump_json()).votes == votes
+
+
+def test_a_slot_is_left_out_once_its_machine_was_silent_for_long_enough(tmp_path: Path) -> None:
+    path, clock = tmp_path / "claims.json", [0.0]
+    votes = ballot(path, clock=clock)
+    with pytest.raises(RefusedError, match=r"this node began to listen 0 s ago; 60 s are needed"):
+        votes.leave_out([1])
+    for _ in range(4):
+        clock[0] += PATIENCE.grace_s / 3
+        votes.standing()
+    with pytest.raises(RefusedError, match=r"1 of 3 slots are not more than half"):
+        votes.leave_out([1, 2])
+    with pytest.raises(RefusedError, match=r"slot 3 \(node3\) is this machine's own"):
+        votes.leave_out([3])
+    with pytest.raises(RefusedError, match=r"the site has no slot 9"):
+        votes.leave_out([9])
+    assert votes.leave_out([1]) == Attempt(1, (1,), OWN)
+    assert votes.leave_out([1]) == Attempt(1, (1,), OWN)
+    assert ballot(path).votes.attempt == Attempt(1, (1,), OWN)
+
+
+def test_a_machine_that_appears_is_taken_in_again(tmp_path: Path) -> None:
+    clock = [0.0]
+    votes = ballot(tmp_path / "claims.json", clock=clock)
+    for _ in range(4):
+        clock[0] += PATIENCE.grace_s / 3
+        votes.standing()
+    votes.leave_out([1])
+    assert isinstance(votes.claim(1, 1, A), Granted)
+    assert votes.votes.attempt == Attempt(2, (), OWN)
+
+
+def test_nothing_is_left_out_of_a_founded_cluster(tmp_path: Path) -> None:
+    votes = ballot(tmp_path / "claims.json", founder=1)
+    with pytest.raises(RefusedError, match="founded already"):
+        votes.leave_out([1])
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.sampled_from([A, B, "d" * 32]))))
@@ -119,8 +158,8 @@ def test_votes_never_change(requests: list[tuple[int, str]]) -> None:
     ("content", "words"),
     [
         ("", "damaged"),
-        ('{"format": "trivet-claims", "version": "2.0", "site_id": "' + SITE + '"}', r"version 2\.0"),
-        ('{"format": "trivet-claims", "version": "1.0", "site_id": "' + "d" * 32 + '"}', "are of site"),
+        ('{"format": "trivet-claims", "version": "1.1", "site_id": "' + SITE + '"}', r"version 1\.1"),
+        ('{"format": "trivet-claims", "version": "2.0", "site_id": "' + "d" * 32 + '"}', "are of site"),
     ],
 )
 def test_votes_that_can_not_be_read_are_not_given_again(tmp_path: Path, content: str, words: str) -> None:

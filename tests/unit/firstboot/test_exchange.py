@@ -12,8 +12,7 @@ import pytest
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
-from firstboot.cluster.core import Identity
-from firstboot.cluster.events import Endpoint, Follow, Found, WaitFor
+from firstboot.cluster.events import Endpoint, Follow, Found, Identity, WaitFor
 from firstboot.cluster.exchange import Exchange
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.roster import Roster
@@ -45,7 +44,7 @@ class Node:
         self.run = secrets.token_hex(16)
         self.ballot = Ballot(
             folder / "claims.json",
-            Identity(seed.slot.number, self.key.node_id, NAMES, self.run),
+            Identity(seed.slot.number, self.key.node_id, seed.slot.seed_id, NAMES, self.run),
             site_id=seed.site.id,
             clock=lambda: 0.0,
         )
@@ -75,6 +74,7 @@ class Node:
             phase="admit",
             claims=dict(self.ballot.votes.claims),
             releases=dict(self.ballot.votes.releases),
+            attempt=self.ballot.votes.attempt,
             ready=self.ballot.votes.ready,
             founder=self.ballot.votes.founder,
             run=self.run,
@@ -174,7 +174,8 @@ def test_a_wiped_machine_is_a_second_claimant(three: list[Node], yard: Yard) -> 
     yard.power_off(three[2])
     wiped = yard.start(three[2].seed, "node3-wiped")
     wiped.meet(three[:2])
-    assert "slot 3 (node3) is held by node" in wiped.reason()
+    assert "founded with node" in wiped.reason()
+    assert f"in slot 3 (node3); this machine is node {wiped.key.node_id[:12]}" in wiped.reason()
     assert isinstance(wiped.decision(), WaitFor)
 
 
@@ -196,7 +197,7 @@ def test_a_surplus_machine_waits_and_the_incumbent_sees_it(three: list[Node], ya
     rounds(three)
     surplus = yard.start(three[1].seed, "surplus")
     rounds([*three, surplus])
-    assert "slot 2 (node2) is held by node" in surplus.reason()
+    assert "in slot 2 (node2); this machine is node" in surplus.reason()
     assert surplus.key.node_id in three[1].roster.rivals
     assert three[0].decision() == Found(1)
 

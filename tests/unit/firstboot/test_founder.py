@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from firstboot.cluster.events import Follow, Found, Votes, WaitFor
-from firstboot.cluster.founder import Decision, Freeze, decide
+from firstboot.cluster.ballots import FIRST, Attempt, Proposal, Ready, Votes
+from firstboot.cluster.events import Follow, Found, Identity, Outside, WaitFor
+from firstboot.cluster.founder import Chosen, Decision, Freeze, decide, outcome
 from firstboot.cluster.views import View
 
 SEED = "5" * 32
@@ -20,8 +21,23 @@ def names(count: int) -> dict[int, str]:
     return {slot: f"node{slot}" for slot in range(1, count + 1)}
 
 
+def me(slot: int, count: int = 3, *, copy: int = 0) -> Identity:
+    return Identity(slot, node_id(slot, copy), SEED, names(count), RUN)
+
+
 FULL = {slot: node_id(slot) for slot in (1, 2, 3)}
-OPEN, READY = Votes(FULL), Votes(FULL, ready=RUN)
+
+
+def ready(*slots: int, run: str = RUN, attempt: Attempt = FIRST) -> Ready:
+    """Consent to these slots' usual nodes as the members."""
+    return Ready(attempt, Proposal({slot: node_id(slot) for slot in slots}, dict.fromkeys(slots, SEED), run))
+
+
+WHOLE = ready(1, 2, 3)
+OTHER = ready(1, 2, 3, run=OTHER_RUN)
+OPEN, READY = Votes(FULL), Votes(FULL, ready=WHOLE)
+LATER = Attempt(1, (3,), node_id(1))
+"""Goes on without slot 3."""
 
 
 def view(slot: int, votes: Votes = OPEN, *, copy: int = 0) -> View:
@@ -30,15 +46,16 @@ def view(slot: int, votes: Votes = OPEN, *, copy: int = 0) -> View:
         slot=slot,
         seed_id=SEED,
         phase="admit",
-        claims=dict(votes.claims),
-        releases=dict(votes.releases),
+        claims=votes.claims,
+        releases=votes.releases,
+        attempt=votes.attempt,
         ready=votes.ready,
         founder=votes.founder,
     )
 
 
 def go(own: int, votes: Votes, *others: View, count: int = 3) -> Decision:
-    return decide(own, names(count), votes, {other.slot: other for other in others}, RUN)
+    return decide(me(own, count), votes, {other.slot: other for other in others})
 
 
 def reason(answer: object) -> str:
@@ -47,33 +64,62 @@ def reason(answer: object) -> str:
 
 
 def test_the_lowest_slot_is_ready_first_with_its_run_as_the_token() -> None:
-    assert go(1, OPEN, view(2), view(3)) == Freeze(RUN)
+    assert go(1, OPEN, view(2), view(3)) == Freeze(WHOLE, RUN)
     assert "slot 1 (node1), which is to found the cluster, is not ready" in reason(go(2, OPEN, view(1), view(3)))
-    assert go(2, OPEN, view(1, Votes(FULL, ready=OTHER_RUN)), view(3)) == Freeze(OTHER_RUN)
+    assert go(2, OPEN, view(1, Votes(FULL, ready=OTHER)), view(3)) == Freeze(OTHER)
+
+
+def test_its_token_stays_whatever_its_run_is() -> None:
+    assert go(1, replace(OPEN, token=OTHER_RUN), view(2), view(3)) == Freeze(OTHER, OTHER_RUN)
 
 
 def test_it_founds_once_all_are_ready_and_the_others_follow() -> None:
     assert "slot 3 (node3) agrees" in reason(go(1, READY, view(2, READY), view(3)))
-    assert go(1, READY, view(2, READY), view(3, READY)) == Found(1)
+    assert go(1, READY, view(2, READY), view(3, READY)) == Chosen(WHOLE)
     assert "has not decided yet" in reason(go(2, READY, view(1, READY), view(3, READY)))
-    assert go(2, READY, view(1, replace(READY, founder=1))) == Follow(1)
+    assert go(2, READY, view(1, replace(READY, founder=1))) == Chosen(WHOLE)
 
 
 def test_a_site_of_one_founds_alone() -> None:
-    alone = {1: node_id(1)}
-    assert go(1, Votes(alone), count=1) == Freeze(RUN)
-    assert go(1, Votes(alone, ready=RUN), count=1) == Found(1)
+    alone = ready(1)
+    assert go(1, Votes({1: node_id(1)}), count=1) == Freeze(alone, RUN)
+    assert go(1, Votes({1: node_id(1)}, ready=alone), count=1) == Chosen(alone)
 
 
-def test_a_decision_sticks_whatever_the_views_say() -> None:
-    assert go(2, Votes({}, founder=1)) == Follow(1)
-    assert go(1, Votes({}, founder=1)) == Found(1)
+def test_a_decision_on_disk_sticks() -> None:
+    decided = replace(READY, token=RUN, founder=1)
+    assert outcome(me(1), decided) == Found(1)
+    assert outcome(me(2), decided) == Follow(1)
+
+
+def test_a_decision_is_nothing_to_who_is_no_member() -> None:
+    decided = Votes(FULL, attempt=LATER, ready=ready(1, 2, attempt=LATER), founder=1)
+    assert outcome(me(3), decided) == outcome(me(3, copy=1), decided)
+    assert reason(outcome(me(3), decided)) == "the cluster was founded without slot 3 (node3)"
+    assert "the cluster was founded with node 000000000000 in slot 2" in reason(outcome(me(2, copy=1), decided))
+
+
+def test_a_copy_of_the_founder_does_not_found() -> None:
+    assert "run 777777777777 of this node founds" in reason(outcome(me(1), replace(READY, token=None, founder=1)))
+
+
+def test_who_is_no_member_is_told_by_who_decided() -> None:
+    decided = view(1, Votes(FULL, attempt=LATER, ready=ready(1, 2, attempt=LATER), founder=1))
+    answer = go(3, OPEN, decided, view(2))
+    assert isinstance(answer, Outside)
+    assert answer.reason == "slot 1 (node1) says that the cluster was founded without slot 3 (node3)"
+
+
+def test_a_member_that_gave_no_consent_takes_the_decision_over() -> None:
+    recovered = replace(WHOLE, attempt=LATER)
+    decided = view(1, Votes(FULL, attempt=LATER, ready=recovered, founder=1))
+    assert go(3, OPEN, decided) == Chosen(recovered)
 
 
 def test_a_member_that_is_ready_for_another_run_of_the_founder() -> None:
-    other = view(2, replace(READY, ready=OTHER_RUN))
+    other = view(2, replace(READY, ready=OTHER))
     assert "is ready for run 888888888888 of the founder" in reason(go(1, READY, other, view(3, READY)))
-    decided = view(1, replace(READY, ready=OTHER_RUN, founder=1))
+    decided = view(1, replace(READY, ready=OTHER, founder=1))
     assert "for 777777777777" in reason(go(2, READY, decided, view(3, READY)))
 
 
@@ -81,6 +127,50 @@ def test_nothing_is_frozen_while_a_slot_changes_hands() -> None:
     changing = Votes(FULL, {3: node_id(3, 1)})
     assert "slot 3 (node3) goes from node" in reason(go(1, changing, view(2), view(3)))
     assert "slot 2 (node2) is about to release" in reason(go(1, OPEN, view(2, changing), view(3)))
+
+
+def test_without_a_slot_the_others_are_enough() -> None:
+    pair = {1: node_id(1), 2: node_id(2)}
+    mine, theirs = Votes(pair, attempt=LATER), Votes(FULL, attempt=LATER)
+    consent = ready(1, 2, attempt=LATER)
+    assert go(1, mine, view(2, theirs)) == Freeze(consent, RUN)
+    assert go(2, theirs, view(1, replace(mine, ready=consent))) == Freeze(consent)
+    assert go(1, replace(mine, ready=consent), view(2, replace(theirs, ready=consent))) == Chosen(consent)
+
+
+def test_all_who_are_asked_must_take_part_in_the_attempt() -> None:
+    waits = reason(go(1, replace(OPEN, attempt=LATER), view(2)))
+    assert waits == "slot 2 (node2) asks every slot, this node goes on without slot 3 (attempt 1)"
+    again = Attempt(2, (), node_id(2))
+    assert "asks every slot again (attempt 2)" in reason(go(1, OPEN, view(2, replace(OPEN, attempt=again)), view(3)))
+
+
+def test_a_later_attempt_proposes_again_what_may_have_been_decided() -> None:
+    """Slot 3 may have seen that all were ready, and have founded; nobody left can tell."""
+    mine, theirs = replace(OPEN, attempt=LATER), replace(READY, attempt=LATER)
+    again = replace(WHOLE, attempt=LATER)
+    assert go(1, mine, view(2, theirs)) == Freeze(again)
+    assert go(2, theirs, view(1, replace(mine, ready=again))) == Freeze(again)
+    assert go(1, replace(mine, ready=again), view(2, replace(theirs, ready=again))) == Chosen(again)
+
+
+def test_the_latest_consent_counts() -> None:
+    last = Attempt(2, (1,), node_id(2))
+    newer = replace(READY, attempt=last, ready=ready(1, 2, attempt=LATER, run=OTHER_RUN))
+    older = replace(READY, attempt=last)
+    assert go(2, older, view(3, newer)) == go(2, newer, view(3, older)) == Freeze(replace(newer.ready, attempt=last))
+
+
+def test_two_proposals_of_one_attempt_are_two_machines_of_the_founder() -> None:
+    mine, theirs = replace(READY, attempt=LATER), Votes(FULL, attempt=LATER, ready=OTHER)
+    assert "ready for two runs of the founder, 777777777777 and 888888888888" in reason(go(1, mine, view(2, theirs)))
+
+
+def test_nobody_agrees_to_another_node_in_its_own_slot() -> None:
+    wiped = Votes({**FULL, 2: node_id(2, 1)}, attempt=LATER)
+    leader = view(1, replace(READY, attempt=LATER, ready=replace(WHOLE, attempt=LATER)))
+    answer = decide(me(2, copy=1), wiped, {1: leader})
+    assert "is about to be founded with node 000000000000 in slot 2 (node2)" in reason(answer)
 
 
 def test_reasons_name_the_slot() -> None:
@@ -91,4 +181,3 @@ def test_reasons_name_the_slot() -> None:
     assert "answers for it" in reason(go(1, OPEN, view(2, copy=1), view(3)))
     torn = {**FULL, 3: node_id(3, 1)}
     assert "to hold slot 3 (node3)" in reason(go(1, OPEN, view(2, Votes(torn)), view(3)))
-    assert "follows slot 2" in reason(go(1, OPEN, view(2), view(3, Votes(FULL, founder=2))))

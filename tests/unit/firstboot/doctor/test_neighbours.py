@@ -16,8 +16,7 @@ from firstboot.cluster.answers import Answers
 from firstboot.cluster.certificates import new_key
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import look
-from firstboot.cluster.core import Identity
-from firstboot.cluster.events import Endpoint
+from firstboot.cluster.events import Endpoint, Identity
 from firstboot.cluster.server import AdmissionServer, Answer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
@@ -121,7 +120,7 @@ def test_who_was_heard(slots: tuple[int, ...], announces: bool, verdict: str, wo
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AdmissionServer]:
     """Slot 2's admission service on loopback, at the port where the doctor looks."""
-    identity = Identity(2, PEERS[2], {slot: f"node{slot}" for slot in PEERS}, run="7" * 32)
+    identity = Identity(2, PEERS[2], "5" * 32, {slot: f"node{slot}" for slot in PEERS}, run="7" * 32)
     ballot = Ballot(tmp_path / "claims.json", identity, site_id=ROOT.site_id, clock=lambda: 0.0)
     view = View(node_id=PEERS[2], slot=2, seed_id=SEEDS[1].slot.seed_id, phase="pool")
     status = NodeStatus(phase="pool", state=PhaseState.WAITING, reason="test", since=utc_now())

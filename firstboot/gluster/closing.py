@@ -42,7 +42,7 @@ class Closing:
         credentials.verify(credentials.read(), context.node_id, datetime.now(UTC))
         for link, target in links().items():
             place_link(link, target)
-        require_ports(port_range(_options()))
+        require_ports(read_port_range())
         self._filter.keep(member.address for member in context.members.values())
         if not paths.SECURE_ACCESS.exists():
             write_atomic(paths.SECURE_ACCESS, "", mode=0o600)
@@ -101,8 +101,9 @@ def require_ports(ports: range) -> None:
         )
 
 
-def _options() -> str:
+def read_port_range() -> range:
+    """The ports that this node's glusterd gives to bricks; raises TrivetError without its options."""
     try:
-        return paths.GLUSTERD_OPTIONS.read_text(encoding="utf-8", errors="replace")
+        return port_range(paths.GLUSTERD_OPTIONS.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError:
         raise TrivetError(f"{paths.GLUSTERD_OPTIONS} is not there", hint=IMAGE_HINT) from None

@@ -88,6 +88,19 @@ def read() -> str | None:
     return done.stdout if done.ok else None
 
 
+def is_stored(wanted: str) -> bool:
+    """Whether the next boot loads this table."""
+    try:
+        return paths.PACKET_FILTER.read_text(encoding="ascii", errors="replace") == _stored(wanted)
+    except FileNotFoundError:
+        return False
+
+
+def store(wanted: str) -> None:
+    """Have the next boot load this table."""
+    write_atomic(paths.PACKET_FILTER, _stored(wanted), mode=0o600)
+
+
 class PacketFilter:
     """Keeps the table as it should be, and says in the log whom it keeps away."""
 
@@ -100,8 +113,8 @@ class PacketFilter:
         Raises TrivetError when it can't be loaded: nothing that it guards may be started then.
         """
         wanted = ruleset(members)
-        if not _is_stored(wanted):
-            write_atomic(paths.PACKET_FILTER, _stored(wanted), mode=0o600)
+        if not is_stored(wanted):
+            store(wanted)
         listed = read()
         if listed is not None and is_same(wanted, listed):
             self._name_strangers(refused(listed))
@@ -132,13 +145,6 @@ def load(wanted: str) -> None:
             f"the packet filter was loaded, but the kernel has another: {listed or 'none'}",
             hint=f"what else changes it? nft monitor; nft list table {TABLE}",
         )
-
-
-def _is_stored(wanted: str) -> bool:
-    try:
-        return paths.PACKET_FILTER.read_text(encoding="ascii", errors="replace") == _stored(wanted)
-    except FileNotFoundError:
-        return False
 
 
 def _stored(wanted: str) -> str:

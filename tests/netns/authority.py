@@ -1,37 +1,37 @@
-"""An authority of the tests' own: node certificates as enrolment hands them out, and such as it never would."""
+"""Certificates for namespaced machines: as a member has them, and such as no cluster ever hands out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
-
-from firstboot.cluster.trust import key_id
-from firstboot.paths import NODE_CERTIFICATE, NODE_KEY, TRUSTED
+from firstboot.cluster import authority as authorities
+from firstboot.cluster.authority import Authority, split_pem
+from firstboot.cluster.certificates import new_key, pem
+from firstboot.cluster.trust import load_key
+from firstboot.nodekey import NodeKey
+from firstboot.paths import AUTHORITY_ISSUER, NODE_CERTIFICATE, NODE_KEY, TRUSTED
 from tests.netns.namespaces import Node
 
-YEAR = timedelta(days=365)
-make_key = partial(generate_private_key, SECP256R1())
-
-
-def pem_of(key: EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+SITE = "5" * 32
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+"""A certificate that was issued then has expired."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """What a node has to show who it is: PEM texts of its key and certificate, and of whom it trusts."""
+    """What a machine has to show who it is, PEM: its key, its certificate, whom it trusts."""
 
     key: str
     certificate: str
     trusted: str
-    common_name: str
+
+    @property
+    def node_id(self) -> str:
+        key = load_key(self.key)
+        assert key is not None
+        return NodeKey(key).node_id
 
     def install(self, node: Node) -> None:
         """Write it where enrolment writes it."""
@@ -40,42 +40,24 @@ class Material:
         node.run("chmod", "0600", NODE_KEY)
 
 
-@dataclass
-class Authority:
-    """A self-signed authority."""
-
-    name: str = "cluster authority"
-    key: EllipticCurvePrivateKey = field(default_factory=make_key)
-
-    @property
-    def certificate(self) -> str:
-        return self._sign(self.key, self.name, -YEAR, 9 * YEAR, is_authority=True)
-
-    def issue(
-        self, *, common_name: str = "", begin: timedelta = -YEAR, end: timedelta = YEAR, trusted: str = ""
-    ) -> Material:
-        """A node's material, valid from `begin` to `end` from now; its name is the node id, if no other is given."""
-        key = make_key()
-        name = common_name or key_id(key.public_key())
-        return Material(pem_of(key), self._sign(key, name, begin, end), trusted or self.certificate, name)
-
-    def _sign(
-        self, key: EllipticCurvePrivateKey, name: str, begin: timedelta, end: timedelta, *, is_authority: bool = False
-    ) -> str:
-        now = datetime.now(UTC)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(_name(name))
-            .issuer_name(_name(self.name))
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now + begin)
-            .not_valid_after(now + end)
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-            .sign(self.key, SHA256())
-        )
-        return certificate.public_bytes(Encoding.PEM).decode()
+def issue(authority: Authority, *, when: datetime | None = None) -> Material:
+    """A key of its own and a member's certificate for it, issued at that time."""
+    key = NodeKey(new_key())
+    certificate = authorities.issue_member(authority, SITE, key.key.public_key(), (), when or datetime.now(UTC))
+    return Material(key.pem, pem(certificate), authority.trusted_pem)
 
 
-def _name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+def stolen_from(node: Node) -> Material:
+    """What a member itself has."""
+    return Material(*(_text(node, path) for path in (NODE_KEY, NODE_CERTIFICATE, TRUSTED)))
+
+
+def authority_of(node: Node) -> Authority:
+    """The authority that a member holds."""
+    return authorities.read(_text(node, AUTHORITY_ISSUER), split_pem(_text(node, TRUSTED)))
+
+
+def _text(node: Node, path: Path) -> str:
+    text = node.read(path)
+    assert text is not None, f"{node.name} has no {path}"
+    return text

@@ -15,10 +15,10 @@ from firstboot.paths import ADMISSION_PORT, BRICK_PORTS, GLUSTERD_PORT
 from tests.netns.agents import Agent, is_formed, wait_until
 from tests.netns.authority import LONG_AGO, Material, authority_of, issue, stolen_from
 from tests.netns.conftest import Cluster
+from tests.netns.intruder import Intruder, connects
 from tests.netns.looks import gluster, pool, volumes
 from tests.netns.namespaces import Lab, Node
 from tests.netns.sites import DISK_BYTES, VOLUME, make_seed
-from tests.netns.intruder import Intruder, connects
 
 GLUSTERD_LOG = "/var/log/glusterfs/glusterd.log"
 
@@ -129,8 +129,8 @@ def of_no_member(cluster: Cluster) -> Material:
 
 @pytest.fixture(scope="module")
 def let_in(cluster: Cluster) -> Iterator[Intruder]:
-    """A intruder that has got past every packet filter: what else keeps it away?"""
-    intruder = Intruder(cluster.lab, "intruder")
+    """An intruder that has got past every packet filter: what else keeps it away?"""
+    intruder = Intruder(cluster.lab, "insider")
     intruder.learn_names(cluster.agents[0].node)
     for agent in cluster.agents:
         agent.stop()

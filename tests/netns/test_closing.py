@@ -13,10 +13,10 @@ from firstboot.cluster import authority as authorities
 from firstboot.network import packetfilter
 from firstboot.paths import GLUSTERD_OPTIONS, GLUSTERD_PORT, NODE_CERTIFICATE, PACKET_FILTER, SECURE_ACCESS
 from tests.netns.authority import LONG_AGO, Material, issue
+from tests.netns.intruder import connects
 from tests.netns.looks import listening
 from tests.netns.namespaces import GLUSTERD_OPTIONS as SHIPPED_OPTIONS
 from tests.netns.namespaces import Lab, Node, command, die_with_parent
-from tests.netns.intruder import connects
 
 CLOSER = Path(__file__).parent / "closer.py"
 AUTHORITY, OTHER = authorities.create("lab"), authorities.create("lab")

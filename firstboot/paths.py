@@ -19,6 +19,8 @@ TRUSTED = AUTHORITY / "trusted.pem"
 """Certificates of the authorities that are trusted, the newest first."""
 JOURNAL = STATE / "journal.json"
 CLAIMS = STATE / "claims.json"
+PACKET_FILTER = STATE / "packetfilter.nft"
+"""Loaded before the network is up, by trivet-packetfilter.service."""
 BRICKS = STATE / "bricks"
 DOMAINS = STATE / "domains"
 
@@ -41,6 +43,16 @@ PROXY = STATE / "proxy.env"
 
 ADMISSION_PORT = 7463
 """TCP port of the mutual-TLS service, on every address of the node."""
+
+GLUSTERD_PORT = 24007
+BRICK_PORTS = range(50152, 52152)
+"""TCP ports that glusterd gives to bricks, as glusterd.vol says. libvirt migrates guests over 49152 to 49215."""
+GLUSTERD_OPTIONS = Path("/etc/glusterfs/glusterd.vol")
+SECURE_ACCESS = Path("/var/lib/glusterd/secure-access")
+"""glusterd and its clients look for this file when they start: with it they speak TLS."""
+TLS_FOLDERS = (Path("/etc/ssl"), Path("/usr/lib/ssl"))
+"""Where Gluster looks for glusterfs.{pem,key,ca}: OpenSSL's folder at its build, the first in Debian 13, the other
+in Debian 12."""
 
 BUILD_STAMP = Path("/usr/lib/trivet/build.json")
 """Written by the image build: version and build time (epoch seconds), the floor of the node's clock."""

@@ -1,4 +1,4 @@
-"""Services of the node, through systemctl: the only place that starts a unit."""
+"""Services of the node, through systemctl: the only place that starts or stops a unit."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def start(unit: str) -> None:
     if not is_active(unit):
         run(
             ["systemctl", "start", unit],
+            timeout_s=CHANGE_TIMEOUT_S,
+            hint=f"look at the unit's log: journalctl -u {unit}",
+        )
+
+
+def stop(unit: str) -> None:
+    """Stop the unit and wait until it is down; one that does not run is left alone."""
+    if is_active(unit):
+        run(
+            ["systemctl", "stop", unit],
             timeout_s=CHANGE_TIMEOUT_S,
             hint=f"look at the unit's log: journalctl -u {unit}",
         )

@@ -11,6 +11,7 @@ from functools import partial
 from firstboot.doctor import (
     agent,
     brickdisks,
+    closed,
     link,
     members,
     multicast,
@@ -72,6 +73,9 @@ CHECKS = (
     Check("members", members.check, a_seed),
     Check("names", naming.check, a_seed),
     Check("disks", brickdisks.check, gluster),
+    Check("certificate", closed.check_certificate, a_seed),
+    Check("gluster TLS", closed.check_tls, gluster),
+    Check("packet filter", closed.check_filter, gluster),
     Check("gluster", storage.check, gluster),
 )
 

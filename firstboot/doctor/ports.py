@@ -12,7 +12,6 @@ from firstboot.doctor.report import Judgement, failed, passed, skipped, warned
 from firstboot.run import run
 
 ASK_LIMIT_S = 30
-GLUSTERD_PORT = 24007
 HOLDER = re.compile(r'\("(?P<program>[^"]*)",pid=(?P<pid>\d+)')
 
 
@@ -72,13 +71,13 @@ def judge_admission(listeners: tuple[Listener, ...], *, due: bool, agent_pid: in
 
 
 def judge_glusterd(listeners: tuple[Listener, ...], *, due: bool, allowed: bool) -> Judgement:
-    """glusterd takes a probe from anybody: before the phase pool it must not be reachable."""
-    about = f"{GLUSTERD_PORT} (glusterd)"
-    here = [listener for listener in listeners if listener.port == GLUSTERD_PORT]
+    """Before the phase pool nothing is in place that closes glusterd to strangers: it must not run."""
+    about = f"{paths.GLUSTERD_PORT} (glusterd)"
+    here = [listener for listener in listeners if listener.port == paths.GLUSTERD_PORT]
     holders = ", ".join(f"{one.program} (process {one.pid})" for one in here)
     if here and not allowed:
         return failed(
-            f"{holders} listens before phase pool: any machine could take this one into its pool",
+            f"{holders} listens before phase pool: it may be that any machine can take this one into its pool",
             "stop it; the agent starts it in time: systemctl disable --now glusterd",
             about=about,
         )

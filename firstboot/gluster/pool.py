@@ -8,16 +8,18 @@ from dataclasses import dataclass
 
 from firstboot.context import Context, Member
 from firstboot.errors import RefusedError
-from firstboot.gluster import client
+from firstboot.gluster import client, handshake
 from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
+from firstboot.gluster.closing import UNIT, Closing
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.services import start
 
 log = logging.getLogger(__name__)
 
-UNIT = "glusterd"
 LISTEN_LIMIT_S = 120
 LISTEN_PAUSE_S = 0.5
+
+_closing = Closing()
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,11 @@ def others(context: Context) -> tuple[Member, ...]:
 
 
 def form(context: Context) -> Outcome:
-    """Reach a pool of exactly the members; raises RefusedError when glusterd knows anybody else."""
+    """Reach a pool of exactly the members; raises RefusedError when glusterd knows anybody else.
+
+    glusterd is closed to strangers before it is started; TrivetError says why it can't be.
+    """
+    _closing.close(context)
     start(UNIT)
     pool = _wait_for_glusterd(context)
     if pool is None:
@@ -67,12 +73,7 @@ def form(context: Context) -> Outcome:
             try:
                 client.probe(member.host_name)
             except GlusterError as error:
-                if not error.is_unreachable:
-                    raise
-                return Wait(
-                    f"glusterd of {member.name} ({member.host_name}) can't be reached yet",
-                    f"it starts once the disks of {member.name} are ready: trivet-node status there",
-                )
+                return _obstacle(member, error)
         comparison = compare(client.pool(), others(context))
         _refuse_foreign(comparison)
     if comparison.absent:
@@ -92,6 +93,23 @@ def form(context: Context) -> Outcome:
             return Done(f"pool of {len(context.members)}; {names}")
         return Wait(f"peers not connected: {names}", "are they powered on, and is glusterd running there?")
     return Done(f"pool of {len(context.members)}")
+
+
+def _obstacle(member: Member, error: GlusterError) -> Wait:
+    """Why a member can't be taken in: what a handshake shows, because glusterd names other causes; else its error."""
+    answer = handshake.attempt(member.address)
+    who = f"glusterd of {member.name} ({member.host_name})"
+    if answer.node_id and answer.node_id != member.node_id:
+        return Wait(
+            f"{who}: another node answers at {member.address}: {answer.node_id}",
+            "does another machine have that address? Otherwise this ends by itself",
+        )
+    if answer.trouble or error.is_unreachable:
+        return Wait(
+            f"{who} {answer.trouble or 'can not be reached yet'}",
+            f"it starts once {member.name} has come to the phase pool: trivet-node status there",
+        )
+    raise error
 
 
 def _state(peer: Peer) -> str:

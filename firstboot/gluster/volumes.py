@@ -5,16 +5,17 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstboot.context import Context
+from firstboot.context import Context, Member
 from firstboot.errors import RefusedError, TrivetError
 from firstboot.gluster import client
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import Layout, brick_names, volume_layout
+from firstboot.gluster.pool import compare, others
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumePlan
@@ -58,9 +59,19 @@ def require_same(wanted: WantedVolume, found: VolumeInfo) -> None:
     )
 
 
-def wanted_options(volume: VolumePlan, group: Mapping[str, str]) -> dict[str, str]:
-    """The group's options with the plan's own over them."""
-    return {**group, **volume.options}
+def wanted_options(volume: VolumePlan, group: Mapping[str, str], members: Iterable[Member]) -> dict[str, str]:
+    """The group's options, the plan's own over them, and over both those that close the volume."""
+    return {**group, **volume.options, **closing_options(members)}
+
+
+def closing_options(members: Iterable[Member]) -> dict[str, str]:
+    """TLS on both sides of every brick, for the members' node ids alone. Pure.
+
+    Unlike all others these are never an operator's: they are kept on a started volume too. glusterd puts a change of
+    `auth.ssl-allow` into effect at once: clients whose name is gone are disconnected, the others notice nothing.
+    """
+    names = ",".join(sorted(member.node_id for member in members))
+    return {"auth.ssl-allow": names, "client.ssl": "on", "server.ssl": "on"}
 
 
 def missing_options(wanted: Mapping[str, str], found: VolumeInfo) -> dict[str, str]:
@@ -110,8 +121,11 @@ def _create(context: Context, wanted: WantedVolume) -> Wait | None:
 
 
 def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait | None:
-    """Tune and start a created volume. A started one is an operator's to tune: it is not changed any more."""
+    """Tune and start a created volume. A started one is an operator's to tune; it is kept closed, no more."""
     name = wanted.plan.name
+    waiting = _keep_closed(context, found) if found.status != "Created" else None
+    if waiting is not None:
+        return waiting
     if found.status == "Stopped":
         return Wait(f"volume {name} was stopped by an operator", f"gluster volume start {name}", retry_s=10.0)
     if found.status == "Created":
@@ -134,16 +148,31 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     return None
 
 
+def _keep_closed(context: Context, found: VolumeInfo) -> Wait | None:
+    """Correct the options that close the volume; of the nodes that see each other the one of the lowest slot does."""
+    lacking = missing_options(closing_options(context.members.values()), found)
+    if not lacking:
+        return None
+    settled = compare(client.pool(), others(context)).settled
+    if first := next((member for member in settled if member.slot < context.slot.number), None):
+        return Wait(
+            f"volume {found.name} is not closed to strangers: {', '.join(lacking)}",
+            f"{first.name} corrects it: trivet-node status there",
+        )
+    log.warning("volume %s is closed to strangers again: %s", found.name, ", ".join(lacking))
+    client.set_options(found.name, lacking)
+    return None
+
+
 def _tune(context: Context, wanted: WantedVolume, found: VolumeInfo) -> None:
-    volume, group = wanted.plan, option_group(wanted)
+    volume, group, members = wanted.plan, option_group(wanted), context.members.values()
     options = read_group(group) if group else {}
-    if not missing_options(wanted_options(volume, options), found):
+    if not missing_options(wanted_options(volume, options, members), found):
         return
     context.report(f"tuning volume {volume.name}")
     if group and missing_options(options, found):
         client.set_group(volume.name, group)
-    if volume.options:
-        client.set_options(volume.name, volume.options)
+    client.set_options(volume.name, wanted_options(volume, {}, members))
 
 
 def option_group(wanted: WantedVolume) -> str | None:

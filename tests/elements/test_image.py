@@ -13,6 +13,8 @@ import pytest
 
 from builder.image.layout import MIB
 from builder.image.publish import Manifest
+from firstboot import paths
+from firstboot.gluster import closing
 from tests.elements.conftest import ROOT, Image, need
 
 SECRETS = (
@@ -168,6 +170,21 @@ def test_units(image: Image) -> None:
         "e2scrub_all.timer",
     ):
         assert image.link(f"/etc/systemd/system/{unit}") == "/dev/null"
+
+
+def test_gluster_finds_its_certificate_in_the_state(image: Image) -> None:
+    for link, target in closing.links().items():
+        assert image.link(str(link)) == str(target)
+
+
+def test_gluster_is_closed_by_its_units(image: Image) -> None:
+    assert "trivet-packetfilter.service" in image.names("/etc/systemd/system/sysinit.target.wants")
+    assert image.exists("/usr/sbin/nft")
+    assert image.exists("/usr/lib/systemd/system/glusterd.service")
+    added = image.text("/usr/lib/systemd/system/glusterd.service.d/trivet.conf")
+    assert f"AssertPathExists={paths.SECURE_ACCESS}" in added
+    closing.require_ports(closing.port_range(image.text(str(paths.GLUSTERD_OPTIONS))))
+    assert "50152-52151" in image.text("/usr/lib/sysctl.d/60-trivet-gluster.conf")
 
 
 def test_agent_is_the_one_of_this_checkout(image: Image) -> None:

@@ -1,8 +1,9 @@
 """Pid 1 of a namespaced node: makes the node's own view of the file system, then reaps orphans until it is killed.
 
 Started as `python init.py HOSTNAME FOLDER [DEVICE ...]` in new mount, UTS, IPC, network and pid namespaces. FOLDER
-keeps what survives a power-off: the upper layers of /etc, /root and /var/lib, and /var/log. Of the loop devices
-only those named are there for the node. Says `ready` on standard output.
+keeps what survives a power-off: the upper layers of /etc, /root, /usr/lib/ssl and /var/lib, and /var/log. Of the loop
+devices only those named are there for the node. As on the image, the packet filter stands before the network is up.
+Says `ready` on standard output.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-LAYERED = ("/etc", "/root", "/var/lib")
+from firstboot.paths import PACKET_FILTER
+
+LAYERED = ("/etc", "/root", "/usr/lib/ssl", "/var/lib")
 TMPFS = ("/run", "/srv", "/var/cache/libvirt", "/var/tmp")
+SYSCTL = Path(__file__).parents[2] / "elements/trivet-gluster/trivet-files/usr/lib/sysctl.d/60-trivet-gluster.conf"
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 FUSE = (10, 229)
 
@@ -39,6 +43,7 @@ def main(host_name: str, folder: Path, disks: list[str]) -> None:
     for point in TMPFS:
         Path(point).mkdir(parents=True, exist_ok=True)
         call("mount", "-t", "tmpfs", "tmpfs", point)
+    settle_network()
     call("ip", "link", "set", "lo", "up")
     for service in ("glusterfs", "libvirt"):
         Path("/var/log", service).mkdir(exist_ok=True)
@@ -50,6 +55,16 @@ def main(host_name: str, folder: Path, disks: list[str]) -> None:
         signal.sigwait({signal.SIGCHLD})
         while reap():
             pass
+
+
+def settle_network() -> None:
+    """What systemd-sysctl.service and trivet-packetfilter.service do on the image."""
+    for line in SYSCTL.read_text().splitlines():
+        name, is_setting, value = line.partition(" = ")
+        if is_setting:
+            Path("/proc/sys", *name.split(".")).write_text(value)
+    if PACKET_FILTER.exists():
+        call("nft", "-f", str(PACKET_FILTER))
 
 
 def make_dev(making: Path, disks: list[str]) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+GLUSTERD_OPTIONS = ROOT / "elements/trivet-gluster/trivet-files/etc/glusterfs/glusterd.vol"
 NODE_PATH = f"{HERE / 'standins'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUBNET = "10.91.7"
 PR_SET_PDEATHSIG = 1
@@ -107,6 +108,9 @@ class Node:
         (libvirt / "qemu.conf").write_text(LIBVIRT_WITHOUT_SYSTEMD)
         # No name server: without this each unknown name would cost half a minute.
         (self.folder / "etc" / "resolv.conf").write_text("")
+        gluster = self.folder / "etc" / "glusterfs"
+        gluster.mkdir(exist_ok=True)
+        shutil.copy(GLUSTERD_OPTIONS, gluster)
         (libvirt / "libvirtd.conf").write_text('auth_unix_rw = "none"\nauth_unix_ro = "none"\n')
         spaces = ["--mount", "--propagation", "private", "--uts", "--ipc", "--net", "--pid", "--mount-proc"]
         argv = ["unshare", *spaces, "--fork", "--kill-child", sys.executable, HERE / "init.py"]
@@ -295,7 +299,8 @@ def require_host() -> None:
     """Fail with the names of what this machine lacks."""
     if os.geteuid() != 0:
         raise LabError("namespaced nodes need root")
-    programs = ("glusterd", "gluster", "libvirtd", "virsh", "mkfs.xfs", "ip", "nsenter", "unshare", "losetup", "ss")
+    programs = ("glusterd", "gluster", "libvirtd", "virsh", "mkfs.xfs", "ip", "nft")
+    programs += ("nsenter", "unshare", "losetup", "ss")
     missing = [p for p in programs if shutil.which(p, path=NODE_PATH) is None]
     if missing:
         raise LabError(f"missing programs: {', '.join(missing)}; debian-packages.txt names their packages")

@@ -22,7 +22,6 @@ from tests.vm.stranger import stranger
 
 NODES = (1, 2, 3)
 VOLUME = "vmstore"
-GLUSTER_PORTS = {24007, *range(49152, 61000)}
 
 
 def schema(name: str) -> Any:
@@ -176,8 +175,25 @@ def test_open_ports_of_a_formed_node(lab: Lab) -> None:
     with stranger(lab.state) as other:
         ports = set(other.open_ports(lab.address(1)))
     print(f"open TCP ports of a formed node: {sorted(ports)}")
-    assert {22, ADMISSION_PORT} <= ports
-    assert ports <= {22, ADMISSION_PORT} | GLUSTER_PORTS
+    assert ports == {22, ADMISSION_PORT}, "Gluster is for members alone"
+
+
+def test_what_the_nodes_refused_and_how_closed_they_are(lab: Lab) -> None:
+    """After the machine above tried every port; the doctor's look takes a while on an emulated machine."""
+    document = json.loads(host_of(lab, 1).run("trivet-node doctor --json").stdout)
+    checks = ("certificate", "gluster TLS", "packet filter")
+    *closed, strangers = [finding for finding in document["findings"] if finding["check"] in checks]
+    assert [finding["verdict"] for finding in closed] == ["pass"] * 7, closed
+    assert str(lab.state.subnet[-2]) in strangers["evidence"]
+
+
+def test_nothing_takes_the_bricks_ports(node: Host) -> None:
+    first, last = paths.BRICK_PORTS[0], paths.BRICK_PORTS[-1]
+    assert f"{first}-{last}" in node.check_output("cat /proc/sys/net/ipv4/ip_local_reserved_ports")
+    listening = node.check_output("ss -Hltnp")
+    bricks = [int(line.split()[3].rpartition(":")[2]) for line in listening.splitlines() if '"glusterfsd"' in line]
+    assert len(bricks) == 1
+    assert first <= bricks[0] <= last
 
 
 def test_up_again_changes_nothing(lab: Lab, plan: Any) -> None:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from testinfra.host import Host
 
 from builder.lab.report import LabStatus
 from firstboot import paths
@@ -42,4 +43,11 @@ def test_all_nodes_lose_power_at_once(image_folder: Path, tmp_path: Path) -> Non
             time.sleep(10)
         assert {found.node_id for found in again.nodes} == {found.node_id for found in lab.status.nodes}
         for number in (1, 2, 3):
-            assert host_of(lab, number).check_output(f"sha256sum {FILE}") == digest
+            node = host_of(lab, number)
+            assert node.check_output(f"sha256sum {FILE}") == digest
+            assert since_boot_us(node, "trivet-packetfilter") < since_boot_us(node, "systemd-networkd")
+
+
+def since_boot_us(node: Host, unit: str) -> int:
+    """When a unit was up."""
+    return int(node.check_output(f"systemctl show --value --property ActiveEnterTimestampMonotonic {unit}"))

@@ -8,21 +8,27 @@ from dataclasses import replace
 import pytest
 
 from firstboot.context import Context
-from firstboot.errors import RefusedError
+from firstboot.errors import RefusedError, TrivetError
 from firstboot.gluster import client
 from firstboot.gluster import pool as room
 from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo, parse_pool, parse_volumes
+from firstboot.gluster.closing import Closing
+from firstboot.gluster.handshake import Handshake
 from firstboot.phases import Done, Outcome, Wait
 from tests.unit.firstboot.gluster.formed import answer, context, members
 
 
 class FakeGlusterd:
-    """Knows peers by what was probed; `deaf` hosts can't be reached."""
+    """Knows peers by what was probed; `deaf` hosts can't be reached, and `answer` is what a handshake shows."""
 
     def __init__(self, peers: tuple[Peer, ...] = ()) -> None:
         self.peers = peers
         self.probed: list[str] = []
         self.deaf: set[str] = set()
+        self.refuses = False
+        self.answer = Handshake(f"{3:032x}")
+        self.steps: list[str] = []
+        self.closing_trouble: TrivetError | None = None
         self.volumes: tuple[VolumeInfo, ...] = ()
 
     def pool(self) -> Pool:
@@ -31,8 +37,16 @@ class FakeGlusterd:
     def probe(self, host: str) -> None:
         if host in self.deaf:
             raise GlusterError("probing", "Probe returned with Transport endpoint is not connected", errno=107)
+        if self.refuses:
+            said = f"{host} is either already part of another cluster or having volumes configured"
+            raise GlusterError("probing", said, errno=3)
         self.probed.append(host)
         self.peers = (*self.peers, Peer(host, (host,), True, "Peer in Cluster"))
+
+    def close(self) -> None:
+        self.steps.append("closed")
+        if self.closing_trouble is not None:
+            raise self.closing_trouble
 
 
 @pytest.fixture
@@ -41,7 +55,9 @@ def glusterd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlusterd]:
     monkeypatch.setattr(client, "pool", fake.pool)
     monkeypatch.setattr(client, "probe", fake.probe)
     monkeypatch.setattr(client, "volumes", lambda: fake.volumes)
-    monkeypatch.setattr(room, "start", lambda unit: None)
+    monkeypatch.setattr(Closing, "close", lambda self, context: fake.close())
+    monkeypatch.setattr(room, "start", lambda unit: fake.steps.append(f"start {unit}"))
+    monkeypatch.setattr(room.handshake, "attempt", lambda address: fake.answer)
     yield fake
 
 
@@ -82,6 +98,36 @@ def test_a_member_that_does_not_listen_yet_is_waited_for(glusterd: FakeGlusterd)
     glusterd.deaf = {"node3.lab.trivet.internal"}
     assert "glusterd of node3" in waited(room.form(context(1)))
     assert glusterd.probed == ["node2.lab.trivet.internal"]
+
+
+def test_glusterd_is_closed_before_it_is_started(glusterd: FakeGlusterd) -> None:
+    glusterd.closing_trouble = TrivetError("node.pem expired")
+    with pytest.raises(TrivetError, match="expired"):
+        room.form(context(1))
+    assert glusterd.steps == ["closed"]
+    glusterd.closing_trouble = None
+    room.form(context(1))
+    assert glusterd.steps == ["closed", "closed", "start glusterd"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Handshake(trouble="shows a certificate that is not accepted here: certificate has expired"), "has expired"),
+        (Handshake("f" * 32), "another node answers at 10.91.7.2: " + "f" * 32),
+    ],
+)
+def test_the_true_cause_of_a_refused_probe_is_named(glusterd: FakeGlusterd, answer: Handshake, words: str) -> None:
+    glusterd.refuses, glusterd.answer = True, answer
+    reason = waited(room.form(context(1)))
+    assert "glusterd of node2" in reason
+    assert words in reason
+
+
+def test_what_the_handshake_does_not_explain_is_glusterds_own_word(glusterd: FakeGlusterd) -> None:
+    glusterd.refuses, glusterd.answer = True, Handshake(f"{2:032x}")
+    with pytest.raises(GlusterError, match="already part of another cluster"):
+        room.form(context(1))
 
 
 def test_a_stranger_is_refused_by_name_before_anything_is_probed(glusterd: FakeGlusterd) -> None:

@@ -21,6 +21,8 @@ from tests.unit.firstboot.gluster.formed import context, plan
 BRICKS = tuple(f"node{n}.lab.trivet.internal:/var/lib/trivet/bricks/data-0/brick" for n in (1, 2, 3))
 MADE = VolumeInfo("data", "id", "Replicate", "Created", 3, 0, BRICKS, {})
 GROUP = "performance.quick-read=off\nfeatures.shard=on\n"
+CLOSED = {"auth.ssl-allow": ",".join(f"{n:032x}" for n in (1, 2, 3)), "client.ssl": "on", "server.ssl": "on"}
+STARTED = replace(MADE, status="Started", options=CLOSED)
 
 
 class FakeGlusterd:
@@ -77,7 +79,8 @@ def waited(outcome: Outcome) -> str:
 
 def test_the_founder_creates_tunes_and_starts(glusterd: FakeGlusterd) -> None:
     assert isinstance(room.form(context(1, of=plan(options={"network.ping-timeout": "11"}))), Done)
-    assert glusterd.done == ["create data replica 3", "group virt", "set {'network.ping-timeout': '11'}", "start"]
+    tuned = {"network.ping-timeout": "11", **CLOSED}
+    assert glusterd.done == ["create data replica 3", "group virt", f"set {tuned}", "start"]
 
 
 def test_a_second_run_changes_nothing(glusterd: FakeGlusterd) -> None:
@@ -90,17 +93,51 @@ def test_a_second_run_changes_nothing(glusterd: FakeGlusterd) -> None:
 def test_cut_off_after_the_group(glusterd: FakeGlusterd) -> None:
     glusterd.volume = replace(MADE, options=parse_group(GROUP))
     assert isinstance(room.form(context(1)), Done)
+    assert glusterd.done == [f"set {CLOSED}", "start"], "started open"
+
+
+def test_cut_off_before_the_start(glusterd: FakeGlusterd) -> None:
+    glusterd.volume = replace(MADE, options={**parse_group(GROUP), **CLOSED})
+    assert isinstance(room.form(context(1)), Done)
     assert glusterd.done == ["start"]
 
 
 def test_an_operators_tuning_of_a_started_volume_is_left_alone(glusterd: FakeGlusterd) -> None:
-    glusterd.volume = replace(MADE, status="Started", options={"features.shard": "off"})
+    glusterd.volume = replace(STARTED, options={"features.shard": "off", **CLOSED})
     assert isinstance(room.form(context(1)), Done)
     assert glusterd.done == []
 
 
+@pytest.mark.parametrize("lost", ["auth.ssl-allow", "client.ssl", "server.ssl"])
+@pytest.mark.parametrize("status", ["Started", "Stopped"])
+def test_a_volume_is_kept_closed(glusterd: FakeGlusterd, status: str, lost: str) -> None:
+    others = {name: value for name, value in CLOSED.items() if name != lost}
+    glusterd.volume = replace(MADE, status=status, options=others)
+    room.form(context(1))
+    assert glusterd.done == [f"set {({lost: CLOSED[lost]})}"]
+
+
+def test_the_name_of_a_former_member_is_taken_off(glusterd: FakeGlusterd) -> None:
+    glusterd.volume = replace(STARTED, options={**CLOSED, "auth.ssl-allow": CLOSED["auth.ssl-allow"] + ",f00d"})
+    assert isinstance(room.form(context(1)), Done)
+    assert glusterd.done == [f"set {({'auth.ssl-allow': CLOSED['auth.ssl-allow']})}"]
+
+
+def test_one_node_corrects_the_others_wait_for_it(glusterd: FakeGlusterd) -> None:
+    glusterd.volume = replace(STARTED, options={})
+    glusterd.peers = tuple(Peer(str(n), (f"node{n}.lab.trivet.internal",), True, "Peer in Cluster") for n in (1, 3))
+    outcome = room.form(context(2))
+    assert "volume data is not closed to strangers: auth.ssl-allow, client.ssl, server.ssl" in waited(outcome)
+    assert isinstance(outcome, Wait)
+    assert "node1 corrects it" in outcome.hint
+    assert glusterd.done == []
+    glusterd.peers = (replace(glusterd.peers[0], connected=False), glusterd.peers[1])
+    assert isinstance(room.form(context(2)), Done)
+    assert glusterd.done == [f"set {CLOSED}"]
+
+
 def test_a_volume_that_was_stopped_is_not_started(glusterd: FakeGlusterd) -> None:
-    glusterd.volume = replace(MADE, status="Stopped")
+    glusterd.volume = replace(STARTED, status="Stopped")
     assert "was stopped by an operator" in waited(room.form(context(1)))
     assert glusterd.done == []
 
@@ -113,12 +150,12 @@ def test_followers_wait_with_reasons(glusterd: FakeGlusterd) -> None:
 
 
 def test_offline_bricks_are_named(glusterd: FakeGlusterd) -> None:
-    glusterd.volume, glusterd.online = replace(MADE, status="Started"), frozenset(BRICKS[:2])
+    glusterd.volume, glusterd.online = STARTED, frozenset(BRICKS[:2])
     assert BRICKS[2] in waited(room.form(context(1)))
 
 
 def test_a_dead_nodes_bricks_do_not_hold_up_a_node_that_comes_back(glusterd: FakeGlusterd) -> None:
-    glusterd.volume, glusterd.online = replace(MADE, status="Started"), frozenset(BRICKS[:2])
+    glusterd.volume, glusterd.online = STARTED, frozenset(BRICKS[:2])
     glusterd.peers = (Peer("c", ("node3.lab.trivet.internal",), False, "Peer in Cluster"),)
     returning = context(1)
     assert isinstance(room.form(returning), Done)
@@ -127,7 +164,7 @@ def test_a_dead_nodes_bricks_do_not_hold_up_a_node_that_comes_back(glusterd: Fak
 
 
 def test_another_volume_of_that_name_is_refused(glusterd: FakeGlusterd) -> None:
-    glusterd.volume = replace(MADE, status="Started", bricks=("elsewhere:/b",))
+    glusterd.volume = replace(STARTED, bricks=("elsewhere:/b",))
     with pytest.raises(RefusedError, match="but with other bricks: elsewhere:/b"):
         room.form(context(1))
     assert glusterd.done == []

@@ -24,6 +24,8 @@ TICK_S = 10.0
 MAX_TICK_S = 60.0
 REST = 9.0
 """The pause between two checks over what the last one took: a slow machine has other things to do too."""
+REST_IN_TROUBLE = 1.0
+"""The same while something is wrong: checks that wait for who is gone take long."""
 BUG_HINT = "this is a fault of Trivet: please report it with the output of journalctl -u trivet-firstboot"
 
 
@@ -68,9 +70,10 @@ class Runner:
         pause_s = TICK_S
         while not self._pause(pause_s):
             began = self._now()
-            self._reporter.tick(self.check() + others())
+            problems = self.check() + others()
+            self._reporter.tick(problems)
             took_s = (self._now() - began).total_seconds()
-            pause_s = min(max(TICK_S, took_s * REST), MAX_TICK_S)
+            pause_s = min(max(TICK_S, took_s * (REST_IN_TROUBLE if problems else REST)), MAX_TICK_S)
 
     def check(self) -> list[str]:
         """Run every step once more; what is not as it should be, one line each."""

@@ -73,7 +73,9 @@ def begin(lock: Path | None) -> Results:
     if findings:
         sys.exit("not crash-safe, without any crash:\n" + "\n".join(sorted(set(findings))))
     head = {
-        "commit": command("git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "describe", "--always", "--dirty").stdout.strip(),
+        "commit": command(
+            "git", "-c", f"safe.directory={ROOT}", "-C", ROOT, "describe", "--always", "--dirty"
+        ).stdout.strip(),
         "sources": sources(),
         "calls": {role: record.calls for role, record in records.items()},
         "points": {role: len(record.points) for role, record in records.items()},

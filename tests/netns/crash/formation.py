@@ -21,7 +21,7 @@ from tests.netns.sites import DISK_BYTES, make_seed, make_site
 NODES = 3
 ROLES = {"founder": 1, "follower": 2}
 """The slot that a role is looked at in. The founder is the lowest slot; one follower is as good as another."""
-STALL_S = 420.0
+STALL_S = 260.0
 """Nothing changes for so long: it does not converge. glusterd's locks and marks of a cut-off creation last 200 s."""
 SETTLE_S = 60.0
 """How long a formed cluster may take until what is looked at from outside stands too, bricks online for instance."""

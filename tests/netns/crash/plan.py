@@ -15,7 +15,7 @@ KINDS = ("agent", "node", "peer", "site")
 OUTCOMES = ("converged", "not reached", "failed")
 WITHIN = (0.4,)
 WITHIN_GLUSTER = (0.15, 0.4, 0.7)
-"""How much of a call's time in the clean run passes until it is cut off in the middle; glusterd goes through stages."""
+"""The part of a call's time in the clean run that passes until it is cut off; glusterd goes through stages."""
 SHORTEST_S = 0.004
 """A call that took less has no middle that could be met."""
 
@@ -47,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a case. `recovery_s` is from the kill until all had formed; `late`: a call ended before its kill."""
+    """What came of a case. `recovery_s`: from the kill until all had formed. `late`: the call had ended before it."""
 
     outcome: str
     took_s: float = 0.0

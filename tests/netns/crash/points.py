@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import PurePosixPath
 
+from firstboot import files
 from tests.netns.looks import LOOKING
 
 VOLATILE = ("/run/", "/srv/", "/var/tmp/", "/dev/shm/")
 """What a node's power-off empties: files that are rewritten there at each change of the status are one thing."""
-TEMPORARY = re.compile(r"^\.(?P<name>.+)\.[a-z0-9_]{8}(\.[a-z]+)?$")
+TEMPORARY = re.compile(rf"^\.(?P<name>.+)\.[a-z0-9_]{{8}}{re.escape(files.TEMPORARY)}$")
 """The name that firstboot.files gives to a file before it is renamed."""
 NORMAL = (
     (re.compile(r"/dev/loop\d+"), "/dev/DISK"),
@@ -59,7 +60,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Order:
-    """What the interceptor is to do: record only, or be killed at a point; `delay_s` into a call, for points within one."""
+    """The interceptor's task: record only, or be killed at a point; within a call, `delay_s` after it began."""
 
     point: Point | None = None
     with_node: bool = False

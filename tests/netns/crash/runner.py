@@ -1,7 +1,7 @@
-"""The agent with its effects intercepted; runs in the node in place of `-m firstboot`, and dies at the point asked for.
+"""The agent with its effects intercepted: runs in place of `-m firstboot`, and dies at the point asked for.
 
-Started as `python runner.py RECORD GATE ORDER -- AGENT-ARGUMENTS`. Each call is written to the descriptor RECORD as a line
-of JSON: that file outlives the node. GATE is a pipe at which an agent waits that is to be killed by the harness.
+Started as `python runner.py RECORD GATE ORDER -- AGENT-ARGUMENTS`. Each call is written to the descriptor RECORD as
+a line of JSON: that file outlives the node. GATE is a pipe at which an agent waits that the harness is to kill.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-import libvirt  # noqa: E402
+import libvirt
 
-import firstboot.__main__  # noqa: E402
-import firstboot.run  # noqa: E402
-from tests.netns.crash.points import (  # noqa: E402
+import firstboot.__main__
+import firstboot.run
+from tests.netns.crash.points import (
     Numbering,
     Order,
     Point,
@@ -37,8 +37,8 @@ from tests.netns.crash.points import (  # noqa: E402
 )
 
 SYSTEMD = "systemctl"
-"""What it was asked for goes on when its caller dies; every other command is killed with the agent (KillMode=mixed)."""
-LOOKS = ("list", "lookup", "num", "get", "is", "name", "UUID", "XMLDesc", "info", "autostart", "bridgeName", "close", "_")
+"""What it was asked for goes on when its caller dies; other commands are killed with the agent (KillMode=mixed)."""
+LOOKS = tuple("list lookup num get is name UUID XMLDesc info autostart bridgeName close _".split())
 """How the methods of libvirt begin that change nothing, or open nothing but a connection."""
 PERSISTENT = ("/etc/", "/var/lib/", "/root/")
 
@@ -55,6 +55,7 @@ class Interceptor:
         self._own = threading.local()
         self._began = time.monotonic()
         self._dying = threading.Lock()
+        self._over = False
 
     def note(self, **fields: object) -> None:
         fields["at_s"] = round(time.monotonic() - self._began, 3)
@@ -70,6 +71,9 @@ class Interceptor:
     def die(self, *, lost: str | None = None, late: bool = False) -> None:
         """Be killed, as by a bug or as with the whole node, in which case the harness pulls the plug."""
         with self._dying:
+            if self._over:  # it was another's turn to die
+                return
+            self._over = True
             self.note(hit=asdict(self._order.point), late=late)  # type: ignore[arg-type]
             if self._order.with_node:
                 if lost is not None:

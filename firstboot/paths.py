@@ -39,7 +39,7 @@ CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"
 """Environment lines (http_proxy and friends) of the plan's proxy: login shells and the agent's own unit read them."""
 
-WRITTEN = (STATE, RUN, *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES)), NETWORKD)
+WRITTEN = (STATE, AUTHORITY, RUN, *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES)), NETWORKD)
 """The folders in which the agent writes files, bricks apart."""
 
 ADMISSION_PORT = 7463

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot.context import Context
 from firstboot.errors import RefusedError, TrivetError
-from firstboot.gluster import client
+from firstboot.gluster import client, marks
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import Layout, brick_names, volume_layout
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumePlan
 
-log = logging.getLogger(__name__)
-
 GROUPS = Path("/var/lib/glusterd/groups")
-VOLUME_ID = "trusted.glusterfs.volume-id"
-SETTLED_S = 200.0
-"""Longer than glusterd's transactions last at most (its lock timer is 180 s): whoever tried has given up by then."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +84,9 @@ def form(context: Context) -> Outcome:
 def _create(context: Context, wanted: WantedVolume) -> Wait | None:
     """Make the volume. A folder of ours that an attempt left marked is cleaned first; only the founder creates."""
     name = wanted.plan.name
-    for index in _own_indexes(context, wanted):
-        clean_brick(brick_mount(name, index), brick_path(name, index))
+    waiting = _clean_marks(context, wanted)
+    if waiting is not None:
+        return waiting
     context.report(f"creating volume {name}")
     try:
         client.create(name, wanted.layout.words, wanted.bricks)
@@ -102,9 +94,10 @@ def _create(context: Context, wanted: WantedVolume) -> Wait | None:
         if "already part of a volume" in error.text:
             return Wait(
                 f"volume {name} can't be made yet: {error.text}, left by an attempt that was cut off",
-                f"the node of that brick cleans it by itself within {SETTLED_S:g} s, if it is empty",
-                retry_s=10.0,
+                "the node of that brick cleans it by itself, if it is empty: trivet-node status there",
             )
+        if error.is_unreachable or "Peer in Cluster" in error.text:
+            return Wait(f"volume {name} can't be made yet: {error.text}", "the members are still meeting each other")
         raise
     return None
 
@@ -161,55 +154,18 @@ def read_group(group: str) -> dict[str, str]:
         raise TrivetError(f"glusterd has no option group {group}: {GROUPS / group} is not there") from None
 
 
-def clean_brick(mount: Path, folder: Path) -> bool:
-    """Take the mark of a failed creation off a brick folder, if it is empty and its mount is in place."""
-    if not mount.is_mount() or volume_id(folder) is None:
-        return False
-    if any(folder.iterdir()):
-        raise RefusedError(
-            f"{folder} belongs to a volume that this pool does not know, and is not empty",
-            hint="data of an earlier life: move it away by hand, then this goes on",
-        )
-    os.removexattr(folder, VOLUME_ID)
-    log.info("cleaned %s of the mark of a failed creation", folder)
-    return True
-
-
-def volume_id(folder: Path) -> bytes | None:
-    """The volume's id that a brick folder is marked with, or None."""
-    with suppress(OSError):
-        return os.getxattr(folder, VOLUME_ID)
-    return None
-
-
-class Marks:
-    """How long each brick folder has carried the same mark while there was no such volume."""
-
-    def __init__(self) -> None:
-        self._since: dict[Path, tuple[bytes, float]] = {}
-
-    def settled(self, folder: Path, mark: bytes | None, now: float) -> bool:
-        """Whether the mark is so old that no creation can be under way any more."""
-        if mark is None:
-            self._since.pop(folder, None)
-            return False
-        known, since = self._since.get(folder, (b"", now))
-        if known != mark:
-            self._since[folder] = (mark, now)
-            return False
-        return now - since >= SETTLED_S
-
-
-_marks = Marks()
-
-
 def _await_creation(context: Context, wanted: WantedVolume) -> Wait:
+    waiting = _clean_marks(context, wanted)
+    return waiting or Wait(f"waiting for {_founder_name(context)} to create volume {wanted.plan.name}")
+
+
+def _clean_marks(context: Context, wanted: WantedVolume) -> Wait | None:
     name = wanted.plan.name
     for index in _own_indexes(context, wanted):
-        folder = brick_path(name, index)
-        if _marks.settled(folder, volume_id(folder), time.monotonic()):
-            clean_brick(brick_mount(name, index), folder)
-    return Wait(f"waiting for {_founder_name(context)} to create volume {name}")
+        waiting = marks.clean(name, brick_mount(name, index), brick_path(name, index))
+        if waiting is not None:
+            return waiting
+    return None
 
 
 def _own_indexes(context: Context, wanted: WantedVolume) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from firstboot.cluster.claims import ClaimsDocument
 from firstboot.gluster.client import parse_status
-from firstboot.paths import CLAIMS, DOMAINS, brick_mount, brick_path
+from firstboot.paths import AUTHORITY_ISSUER, CLAIMS, DOMAINS, TRUSTED, brick_mount, brick_path
 from tests.netns.agents import Agent
 from tests.netns.crash.points import TEMPORARY, normal
 from tests.netns.looks import digest, gluster, pool, volumes
@@ -79,6 +79,8 @@ def contradictions(agents: list[Agent]) -> list[str]:
     everybody = {uuid for uuid, _ in seen}
     if len(everybody) != len(agents) or any({uuid, *peers} != everybody for uuid, peers in seen):
         found.append(f"no pool of {len(agents)}: {seen}")
+    if len({agent.node.read(path) for path in (TRUSTED, AUTHORITY_ISSUER) for agent in agents}) != 2:
+        found.append("the nodes hold different cluster authorities")
     if len({str([v.id for v in volumes(agent.node)]) for agent in agents}) != 1:
         found.append("the nodes have different volumes")
     for agent in agents:

@@ -26,6 +26,15 @@ STALL_S = 260.0
 SETTLE_S = 60.0
 """How long a formed cluster may take until what is looked at from outside stands too, bricks online for instance."""
 LOOK_S = 0.01
+ASKED = (
+    ("gluster", "--xml", "pool", "list"),
+    ("gluster", "peer", "status"),
+    ("gluster", "volume", "info"),
+    ("gluster", "volume", "status"),
+    ("grep", "-r", ".", "/var/lib/glusterd/peers", "/var/lib/glusterd/glusterd.info"),
+    ("find", "/var/lib/trivet", "/var/lib/glusterd/peers", "-ls"),
+)
+"""What a failure is looked at with afterwards."""
 RUNNER = Path(__file__).parent / "runner.py"
 
 
@@ -215,6 +224,9 @@ def save(agents: list[Recorded], keep: Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         for path in (*agent.logs, *agent.records, *daemon_logs(agent.node)):
             (target / path.name).write_bytes(path.read_bytes())
+        if agent.node.process is not None:
+            said = [agent.node.run(*words, check=False) for words in ASKED]
+            (target / "facts.txt").write_text("\n".join(f"{done.stdout}{done.stderr}" for done in said))
 
 
 def daemon_logs(node: Node) -> list[Path]:

@@ -78,8 +78,8 @@ def with_middles(record: Record) -> list[tuple[Point, float]]:
 
 
 def kinds(role: str, point: Point) -> tuple[str, ...]:
-    """Who is killed at a point. What is unsynced is lost with the node alone: for an agent it is as when synced."""
-    if point.phase == "unsynced":
+    """Who is killed at a point. What is not durable is lost with the node alone; for an agent it is as when it is."""
+    if point.phase in ("unsynced", "renamed"):
         return ("node",)
     return KINDS if role == "founder" and point.changes_gluster else ("agent", "node")
 

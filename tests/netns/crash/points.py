@@ -80,8 +80,9 @@ PHASES = {
     "before": "it has not begun",
     "40% into": "it goes on, since that part of the time that it took in the clean run",
     "after": "it has ended, the agent has not gone on",
-    "unsynced": "the new content is written to a temporary file, not yet fsynced",
+    "unsynced": "the new content is written to a temporary file, not yet fsynced; a node's kill empties it",
     "unnamed": "it is fsynced, not yet renamed",
+    "renamed": "it is renamed, the folder not yet fsynced; a node's kill undoes it, 3 s later",
     "durable": "it is renamed, and the folder fsynced",
 }
 

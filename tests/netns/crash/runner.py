@@ -41,6 +41,8 @@ SYSTEMD = "systemctl"
 LOOKS = tuple("list lookup num get is name UUID XMLDesc info autostart bridgeName close _".split())
 """How the methods of libvirt begin that change nothing, or open nothing but a connection."""
 PERSISTENT = ("/etc/", "/var/lib/", "/root/")
+LINGER_S = 3.0
+"""Longer than members take to ask each other again."""
 
 
 class Interceptor:
@@ -62,13 +64,16 @@ class Interceptor:
         fields["thread"] = threading.current_thread().name
         os.write(self._record, json.dumps(fields).encode() + b"\n")
 
-    def reach(self, point: Point, *, took_s: float | None = None, lost: str | None = None) -> None:
-        """A point is there; `lost` is a file whose content a power cut would lose here."""
+    def reach(self, point: Point, *, took_s: float | None = None, lost: Callable[[], None] | None = None) -> None:
+        """A point is there; `lost` takes away what a power cut could take."""
         self.note(point=asdict(point), **({} if took_s is None else {"took_s": round(took_s, 3)}))
         if point == self._order.point:
+            if lost is not None and self._order.with_node:
+                # What is not durable yet must not be known to anybody: the other threads get time to tell.
+                time.sleep(LINGER_S)
             self.die(lost=lost)
 
-    def die(self, *, lost: str | None = None, late: bool = False) -> None:
+    def die(self, *, lost: Callable[[], None] | None = None, late: bool = False) -> None:
         """Be killed, as by a bug or as with the whole node, in which case the harness pulls the plug."""
         with self._dying:
             if self._over:  # it was another's turn to die
@@ -77,7 +82,7 @@ class Interceptor:
             self.note(hit=asdict(self._order.point), late=late)  # type: ignore[arg-type]
             if self._order.with_node:
                 if lost is not None:
-                    os.truncate(lost, 0)
+                    lost()
                 # Only the harness can kill pid 1. PyDLL keeps the interpreter's lock: no thread goes on meanwhile.
                 ctypes.PyDLL(None).read(self._gate, ctypes.create_string_buffer(1), 1)
                 return
@@ -149,7 +154,7 @@ class Interceptor:
             occurrence = self._numbering.next("write", target)
             self._own.write = (target, occurrence)
             self._own.synced = path
-            self._reach_write("unsynced", lost=path)
+            self._reach_write("unsynced", lost=lambda: os.truncate(path, 0))
             real(handle)
             self.note(synced=target)
 
@@ -170,21 +175,23 @@ class Interceptor:
             self.reach(Point("sync", what, "after", occurrence))
 
     def replace(self, real: Callable[..., None]) -> Callable[..., None]:
-        def intercepted(source: Any, target: Any, **options: Any) -> None:
+        def intercepted(source: Any, target: Any) -> None:
             self.note(call=1)
             if getattr(self._own, "renamed", None) is not None:
                 self.note(finding=f"the folder of {self._own.renamed} was not fsynced")
             if getattr(self._own, "synced", None) != os.fspath(source):
                 self.note(finding=f"{target} was renamed to, and not fsynced before")
-                real(source, target, **options)
+                real(source, target)
                 return
             self._reach_write("unnamed")
-            real(source, target, **options)
+            before = Path(target).read_bytes() if Path(target).exists() else None
+            real(source, target)
             self._own.renamed = os.fspath(target)
+            self._reach_write("renamed", lost=lambda: undo(real, source, target, before))
 
         return intercepted
 
-    def _reach_write(self, phase: str, *, lost: str | None = None) -> None:
+    def _reach_write(self, phase: str, *, lost: Callable[[], None] | None = None) -> None:
         target, occurrence = self._own.write
         if occurrence is not None:
             self.reach(Point("write", target, phase, occurrence), lost=lost)
@@ -210,6 +217,13 @@ class Interceptor:
             return answer
 
         return intercepted
+
+
+def undo(rename: Callable[..., None], source: Any, target: Any, before: bytes | None) -> None:
+    """Lose a rename that was not fsynced."""
+    rename(target, source)
+    if before is not None:
+        Path(target).write_bytes(before)
 
 
 def intercept(interceptor: Interceptor) -> None:

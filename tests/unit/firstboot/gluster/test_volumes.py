@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from firstboot.errors import RefusedError
 from firstboot.gluster import client
 from firstboot.gluster import volumes as room
 from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo
-from firstboot.gluster.volumes import Marks, option_group, parse_group, require_same, wanted_volumes
+from firstboot.gluster.volumes import option_group, parse_group, require_same, wanted_volumes
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumeType
 from tests.unit.firstboot.gluster.formed import context, plan
@@ -158,41 +157,6 @@ def test_group_files() -> None:
     assert parse_group("a.b=on\n# note=1\n\nc-d=4\n") == {"a.b": "on", "c-d": "4"}
 
 
-def test_a_mark_is_cleaned_only_when_no_creation_can_be_under_way(tmp_path: Path) -> None:
-    marks = Marks()
-    assert not marks.settled(tmp_path, b"1", 0.0)
-    assert not marks.settled(tmp_path, b"1", room.SETTLED_S - 1)
-    assert marks.settled(tmp_path, b"1", room.SETTLED_S)
-    assert not marks.settled(tmp_path, b"2", room.SETTLED_S + 1), "another attempt began"
-    assert not marks.settled(tmp_path, None, room.SETTLED_S + 2)
-    assert not marks.settled(tmp_path, b"2", 5 * room.SETTLED_S), "it was gone in between"
-
-
-@pytest.fixture
-def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A brick folder whose mark is kept in a plain attribute: setting a trusted one needs root."""
-    monkeypatch.setattr(room, "VOLUME_ID", "user.trivet-test")
-    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
-    folder = tmp_path / "brick"
-    folder.mkdir()
-    os.setxattr(folder, room.VOLUME_ID, b"1")
-    return folder
-
-
-def test_an_empty_brick_is_cleaned(marked: Path) -> None:
-    assert room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) is None
-    assert not room.clean_brick(marked.parent, marked)
-
-
-def test_a_brick_with_data_is_never_cleaned(marked: Path) -> None:
-    (marked / ".glusterfs").mkdir()
-    with pytest.raises(RefusedError, match="is not empty"):
-        room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) == b"1"
-
-
-def test_an_unmounted_brick_is_never_cleaned(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_mount", lambda self: False)
-    assert not room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) == b"1"
+def test_a_creation_before_all_know_each_other_is_waited_for(glusterd: FakeGlusterd) -> None:
+    glusterd.create_error = "Staging failed on node2. Error: Host node1 not connected"
+    assert "Host node1 not connected" in waited(room.form(context(1)))

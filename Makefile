@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint simulate simulate-mutants bench clean lab-down
+.PHONY: help setup setup-test demo test lint simulate simulate-mutants crash-matrix bench clean lab-down
 .NOTPARALLEL:
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -46,6 +46,11 @@ simulate: setup-test ## SCHEDULES=N [SEED=S]: formation under faults, seeds S to
 
 simulate-mutants: setup-test ## every fault put into a copy of the core must be caught
 	$(BIN)/python -m tests.simulation.mutants
+
+JOBS ?= 2
+crash-matrix: setup-test ## every kill of a formation, goes on where it was; FRESH=1, POINTS='words', SAMPLE=N [SEED=S], JOBS=N
+	$(SUDO) $(BIN)/python -m tests.netns.crash --points '$(POINTS)' --jobs $(JOBS) \
+	  --sample $(or $(SAMPLE),0) --seed $(SEED) $(if $(FRESH),--fresh) $(if $(LOCK),--lock $(LOCK))
 
 bench: $(BENCHES) ## every measurement against its peer; each ends with one JSON object
 

@@ -18,6 +18,7 @@ from firstboot import paths
 from firstboot.cluster.membership import Membership
 from firstboot.context import Context
 from firstboot.errors import RefusedError
+from firstboot.files import sweep
 from firstboot.heart import Heart
 from firstboot.identity import Identity
 from firstboot.notify import keep_alive, notify
@@ -39,6 +40,9 @@ def serve(given_seed: Path | None) -> None:
     for folder in (paths.STATE, paths.RUN):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone():
+        # Not only litter: a seed or a key can be among it.
+        for path in sweep(paths.WRITTEN):
+            log.info("removed %s, left by a write that was cut off", path)
         _run(given_seed, stop)
 
 

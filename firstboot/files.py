@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+
+TEMPORARY = ".trivet-new"
+"""How the names end of what is not finished."""
 
 
 def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
@@ -15,7 +20,7 @@ def write_atomic(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
     """
     target = path.resolve() if path.is_symlink() else path
     raw = data.encode() if isinstance(data, str) else data
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=TEMPORARY)
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), mode)
@@ -37,3 +42,14 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sweep(folders: Iterable[Path]) -> list[Path]:
+    """Remove what writes that were cut off have left in these folders. Only while nobody else writes there."""
+    left = sorted({path for folder in folders for path in folder.resolve().glob(f".*{TEMPORARY}")})
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    return left

@@ -41,6 +41,9 @@ CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"
 """Environment lines (http_proxy and friends) of the plan's proxy: login shells and the agent's own unit read them."""
 
+WRITTEN = (STATE, AUTHORITY, RUN, *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES)), NETWORKD)
+"""The folders in which the agent writes files, bricks apart."""
+
 ADMISSION_PORT = 7463
 """TCP port of the mutual-TLS service, on every address of the node."""
 

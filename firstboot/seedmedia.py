@@ -8,6 +8,7 @@ from pathlib import Path
 
 from firstboot import paths
 from firstboot.errors import BadInputError, RefusedError
+from firstboot.files import TEMPORARY
 from firstboot.run import run
 from firstboot.seed import FILE_NAME, LABEL, MAX_BYTES, Seed, decode
 
@@ -90,7 +91,7 @@ def read_medium(device: str) -> bytes | None:
     if f"::/{FILE_NAME}" not in listed.stdout.lower().split():
         return None
     paths.RUN.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="seed-", dir=paths.RUN) as folder:
+    with tempfile.TemporaryDirectory(prefix=".seed.", suffix=TEMPORARY, dir=paths.RUN) as folder:
         copy = Path(folder) / FILE_NAME
         # prlimit: a file system that lies about sizes must not fill the memory behind /run.
         done = run(

@@ -11,6 +11,7 @@ from firstboot.disks.records import DiskRecord, read_records, write_records
 from firstboot.disks.selection import Placement
 from firstboot.disks.tags import LABEL_NEW, LABEL_READY, Brick, group_tags, lv_tags, read_tag, require_tag, write_tag
 from firstboot.errors import RefusedError, TrivetError
+from firstboot.files import sweep
 from firstboot.plan import VolumePlan
 from firstboot.run import CommandError, run
 
@@ -116,6 +117,7 @@ def _prepare_file_system(device: str, brick: Brick, report: Callable[[str], None
     if ready:
         require_tag(point, brick)
         return
+    sweep([point])
     if read_tag(point) is None:
         write_tag(point, brick)
     require_tag(point, brick)

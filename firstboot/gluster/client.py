@@ -32,6 +32,11 @@ class GlusterError(TrivetError):
         """Whether the other side simply does not answer (yet)."""
         return self.errno == ENOTCONN or "not connected" in self.text
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether another command holds the lock of the pool or of the volume."""
+        return "nother transaction is in progress" in self.text
+
 
 class NotListeningError(GlusterError):
     """No glusterd answers on this node: it is not started, or has not come so far."""
@@ -94,9 +99,31 @@ def online_bricks(volume: str) -> frozenset[str]:
     return parse_status(_ask(f"reading the state of volume {volume}", "volume", "status", volume))
 
 
+def is_busy(volume: str) -> bool:
+    """Whether anybody in the pool is changing a volume, which need not exist yet: found out by taking its lock."""
+    try:
+        _tell(f"looking whether volume {volume} is being changed", ("volume", "status", volume), ASK_LIMIT_S)
+    except GlusterError as error:
+        if error.is_busy:
+            return True
+        if "does not exist" not in error.text:
+            raise
+    return False
+
+
 def create(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
     """Make a volume; `layout` is `replica N [arbiter M]`, or nothing."""
     _change(f"creating volume {volume}", "volume", "create", volume, *layout, *bricks)
+
+
+def add_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
+    """Add bricks; `layout` is `replica N [arbiter M]` when they are more copies of what there is, or nothing."""
+    _change(f"adding bricks to volume {volume}", "volume", "add-brick", volume, *layout, *bricks)
+
+
+def heal_full(volume: str) -> None:
+    """Have the self-heal daemons look at every file, not only at those that are known to differ."""
+    _change(f"healing volume {volume}", "volume", "heal", volume, "full")
 
 
 def set_group(volume: str, group: str) -> None:
@@ -184,15 +211,19 @@ def _change(doing: str, *words: str) -> ElementTree.Element:
 
 def _call(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
     for tries_left in range(BUSY_TRIES, -1, -1):
-        done = run(["gluster", "--mode=script", "--xml", *words], timeout_s=limit_s, check=False)
         try:
-            return parse_answer(doing, done.stdout or done.stderr)
+            return _tell(doing, words, limit_s)
         except GlusterError as error:
-            # Another node's command holds the lock of the pool or of the volume; it lasts a moment.
-            if "nother transaction is in progress" not in error.text or not tries_left:
+            # It lasts a moment.
+            if not error.is_busy or not tries_left:
                 raise
             time.sleep(BUSY_PAUSE_S)
     raise AssertionError("the loop above ends by itself")
+
+
+def _tell(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
+    done = run(["gluster", "--mode=script", "--xml", *words], timeout_s=limit_s, check=False)
+    return parse_answer(doing, done.stdout or done.stderr)
 
 
 def _volume(node: ElementTree.Element) -> VolumeInfo:

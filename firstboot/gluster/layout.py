@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firstboot.errors import BadInputError
-from firstboot.paths import brick_path
 from firstboot.plan import Plan, SlotPlan, VolumePlan, VolumeType
 
 
@@ -57,11 +56,6 @@ def volume_layout(plan: Plan, volume: VolumePlan) -> Layout:
         arbiter=1 if volume.type is VolumeType.ARBITER else 0,
         bricks=tuple(brick for members in sets for brick in members),
     )
-
-
-def brick_names(layout: Layout, volume: str, host_names: dict[int, str]) -> tuple[str, ...]:
-    """The bricks as Gluster writes them, `host:/path`, from the members' stable names by slot."""
-    return tuple(f"{host_names[brick.slot]}:{brick_path(volume, brick.index)}" for brick in layout.bricks)
 
 
 def _words(volume: VolumePlan, set_size: int) -> tuple[str, ...]:

@@ -55,6 +55,12 @@ def others(context: Context) -> tuple[Member, ...]:
     return tuple(m for slot, m in sorted(context.members.items()) if slot != context.slot.number)
 
 
+def corrector(context: Context) -> Member | None:
+    """Who corrects what one node has to do for all: of those that see each other the lowest slot; None: this node."""
+    settled = compare(client.pool(), others(context)).settled
+    return next((member for member in settled if member.slot < context.slot.number), None)
+
+
 def form(context: Context) -> Outcome:
     """Reach a pool of exactly the members; raises RefusedError when glusterd knows anybody else.
 

@@ -1,121 +1,114 @@
-"""The plan's volumes: made, tuned and started by the founder once, awaited and compared by everybody."""
+"""The plan's volumes: made, tuned and started by the founder once, awaited, compared and completed by everybody."""
 
 from __future__ import annotations
 
 import logging
-import os
-import time
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
-from firstboot.context import Context, Member
-from firstboot.errors import RefusedError, TrivetError
-from firstboot.gluster import client
+from firstboot.cluster.names import host_name
+from firstboot.context import Context
+from firstboot.errors import RefusedError
+from firstboot.gluster import client, marks, options
 from firstboot.gluster.client import GlusterError, VolumeInfo
-from firstboot.gluster.layout import Layout, brick_names, volume_layout
-from firstboot.gluster.pool import compare, others
+from firstboot.gluster.layout import Layout, PlacedBrick, volume_layout
+from firstboot.gluster.pool import corrector
+from firstboot.gluster.shape import Growth, Shape, growth, is_part_of, shape
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumePlan
 
 log = logging.getLogger(__name__)
 
-GROUPS = Path("/var/lib/glusterd/groups")
-VOLUME_ID = "trusted.glusterfs.volume-id"
-SETTLED_S = 200.0
-"""Longer than glusterd's transactions last at most (its lock timer is 180 s): whoever tried has given up by then."""
-
 
 @dataclass(frozen=True)
 class WantedVolume:
-    """A volume as it should be."""
+    """A volume as it should be. `names` are all its bricks as Gluster writes them, `host:/path`, in order."""
 
     plan: VolumePlan
     layout: Layout
-    bricks: tuple[str, ...]
+    names: dict[PlacedBrick, str]
+
+    def placed(self, found: VolumeInfo) -> tuple[PlacedBrick, ...] | None:
+        """The bricks of a volume in Gluster's order; None when one of them is not of the plan."""
+        by_name = {name: brick for brick, name in self.names.items()}
+        bricks = tuple(by_name[name] for name in found.bricks if name in by_name)
+        return bricks if len(bricks) == len(found.bricks) else None
+
+    def named(self, bricks: tuple[PlacedBrick, ...]) -> tuple[str, ...]:
+        return tuple(self.names[brick] for brick in bricks)
 
 
 def wanted_volumes(context: Context) -> tuple[WantedVolume, ...]:
-    """Every volume of the plan with its bricks' names; needs all members."""
-    hosts = {slot: member.host_name for slot, member in context.members.items()}
+    """Every volume of the plan, with the stable names of all slots: those without a member too."""
+    site = context.claimed_seed.site.name
     wanted = []
     for volume in context.plan.volumes:
         layout = volume_layout(context.plan, volume)
-        wanted.append(WantedVolume(volume, layout, brick_names(layout, volume.name, hosts)))
+        names = {
+            brick: f"{host_name(context.plan.slot(brick.slot).name, site)}:{brick_path(volume.name, brick.index)}"
+            for brick in layout.bricks
+        }
+        wanted.append(WantedVolume(volume, layout, names))
     return tuple(wanted)
 
 
-def require_same(wanted: WantedVolume, found: VolumeInfo) -> None:
-    """Raise RefusedError when a volume of that name is another one. Pure."""
-    shape = (wanted.layout.set_size, wanted.layout.arbiter)
-    if found.bricks == wanted.bricks and (found.replica, found.arbiter) == shape:
-        return
+def require_same(wanted: WantedVolume, found: VolumeInfo) -> tuple[PlacedBrick, ...]:
+    """A volume's bricks; raises RefusedError when it is another one than the plan's, or a part of that. Pure."""
+    bricks = wanted.placed(found)
+    if bricks is not None and is_part_of(wanted.layout, bricks, found.replica, found.arbiter):
+        return bricks
     raise RefusedError(
         f"there is a volume {found.name} already, but with other bricks: {' '.join(found.bricks)} "
-        f"(replica {found.replica}, arbiter {found.arbiter}); the plan says {' '.join(wanted.bricks)}",
+        f"(replica {found.replica}, arbiter {found.arbiter}); the plan says {' '.join(wanted.names.values())}",
         hint=f"nothing was changed; look at it: gluster volume info {found.name}",
     )
 
 
-def wanted_options(volume: VolumePlan, group: Mapping[str, str], members: Iterable[Member]) -> dict[str, str]:
-    """The group's options, the plan's own over them, and over both those that close the volume."""
-    return {**group, **volume.options, **closing_options(members)}
-
-
-def closing_options(members: Iterable[Member]) -> dict[str, str]:
-    """TLS on both sides of every brick, for the members' node ids alone. Pure.
-
-    Unlike all others these are never an operator's: they are kept on a started volume too. glusterd puts a change of
-    `auth.ssl-allow` into effect at once: clients whose name is gone are disconnected, the others notice nothing.
-    """
-    names = ",".join(sorted(member.node_id for member in members))
-    return {"auth.ssl-allow": names, "client.ssl": "on", "server.ssl": "on"}
-
-
-def missing_options(wanted: Mapping[str, str], found: VolumeInfo) -> dict[str, str]:
-    """What has to be set still. Pure."""
-    return {name: value for name, value in wanted.items() if found.options.get(name) != value}
-
-
-def parse_group(text: str) -> dict[str, str]:
-    """A file of glusterd's option groups: `name=value` lines."""
-    pairs = (line.partition("=") for line in text.splitlines() if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, _, value in pairs}
-
-
 def form(context: Context) -> Outcome:
-    """Reach every volume started with every brick online."""
+    """Reach every volume started with every brick online, and complete where its members are there."""
+    lacking: list[str] = []
     for wanted in wanted_volumes(context):
-        found = {info.name: info for info in client.volumes()}.get(wanted.plan.name)
+        found = _look(wanted)
         if found is None:
             waiting = _create(context, wanted) if context.is_founder else _await_creation(context, wanted)
             if waiting is not None:
                 return waiting
-            found = {info.name: info for info in client.volumes()}[wanted.plan.name]
-        require_same(wanted, found)
-        waiting = _bring_up(context, wanted, found)
+            found = _look(wanted)
+            assert found is not None, "glusterd made it"
+        bricks = require_same(wanted, found)
+        waiting = _bring_up(context, wanted, found) or _complete(context, wanted, found, bricks)
         if waiting is not None:
             return waiting
-    return Done(f"{len(context.plan.volumes)} volume(s) started")
+        lacking += _lacking(context, wanted, bricks)
+    if lacking and "domains" in context.finished:
+        return Wait("; ".join(lacking), "start the machines of these slots: the volume is completed by itself")
+    return Done("; ".join([f"{len(context.plan.volumes)} volume(s) started", *lacking]))
+
+
+def _look(wanted: WantedVolume) -> VolumeInfo | None:
+    return next((info for info in client.volumes() if info.name == wanted.plan.name), None)
 
 
 def _create(context: Context, wanted: WantedVolume) -> Wait | None:
     """Make the volume. A folder of ours that an attempt left marked is cleaned first; only the founder creates."""
     name = wanted.plan.name
-    for index in _own_indexes(context, wanted):
-        clean_brick(brick_mount(name, index), brick_path(name, index))
+    waiting = _clean_marks(context, wanted)
+    if waiting is not None:
+        return waiting
+    made = shape(wanted.layout, context.members)
+    if made is None:
+        return Wait(f"volume {name} can't be made without {_missing(context, wanted)}", "start those machines")
     context.report(f"creating volume {name}")
     try:
-        client.create(name, wanted.layout.words, wanted.bricks)
+        client.create(name, made.words, wanted.named(made.bricks))
     except GlusterError as error:
         if "already part of a volume" in error.text:
             return Wait(
                 f"volume {name} can't be made yet: {error.text}, left by an attempt that was cut off",
-                f"the node of that brick cleans it by itself within {SETTLED_S:g} s, if it is empty",
-                retry_s=10.0,
+                "the node of that brick cleans it by itself, if it is empty: trivet-node status there",
             )
+        if error.is_unreachable or "Peer in Cluster" in error.text:
+            return Wait(f"volume {name} can't be made yet: {error.text}", "the members are still meeting each other")
         raise
     return None
 
@@ -123,7 +116,7 @@ def _create(context: Context, wanted: WantedVolume) -> Wait | None:
 def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait | None:
     """Tune and start a created volume. A started one is an operator's to tune; it is kept closed, no more."""
     name = wanted.plan.name
-    waiting = _keep_closed(context, found) if found.status != "Created" else None
+    waiting = options.keep_closed(context, found) if found.status != "Created" else None
     if waiting is not None:
         return waiting
     if found.status == "Stopped":
@@ -131,11 +124,11 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     if found.status == "Created":
         if not context.is_founder:
             return Wait(f"waiting for {_founder_name(context)} to start volume {name}")
-        _tune(context, wanted, found)
+        options.tune(context, wanted.plan, found)
         context.report(f"starting volume {name}")
         client.start(name)
     online = client.online_bricks(name)
-    offline = [brick for brick in wanted.bricks if brick not in online]
+    offline = [brick for brick in found.bricks if brick not in online]
     if offline and "domains" not in context.finished:
         # On the way up a dead node's bricks are no reason to wait: a volume that can't do without them won't mount.
         away = {name for peer in client.pool().peers if not peer.connected for name in peer.names}
@@ -148,101 +141,64 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     return None
 
 
-def _keep_closed(context: Context, found: VolumeInfo) -> Wait | None:
-    """Correct the options that close the volume; of the nodes that see each other the one of the lowest slot does."""
-    lacking = missing_options(closing_options(context.members.values()), found)
-    if not lacking:
+def _complete(
+    context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]
+) -> Wait | None:
+    """Add the bricks of members that came after the volume was made; of those who can, the lowest slot does."""
+    ready = {slot for slot in context.members if slot == context.slot.number or _has_disks(context, slot)}
+    grown = growth(wanted.layout, bricks, found.replica, ready)
+    if grown is None:
         return None
-    settled = compare(client.pool(), others(context)).settled
-    if first := next((member for member in settled if member.slot < context.slot.number), None):
-        return Wait(
-            f"volume {found.name} is not closed to strangers: {', '.join(lacking)}",
-            f"{first.name} corrects it: trivet-node status there",
-        )
-    log.warning("volume %s is closed to strangers again: %s", found.name, ", ".join(lacking))
-    client.set_options(found.name, lacking)
+    if first := corrector(context):
+        return Wait(f"volume {found.name} gets more bricks: {first.name} adds them")
+    _add(context, wanted, grown)
     return None
 
 
-def _tune(context: Context, wanted: WantedVolume, found: VolumeInfo) -> None:
-    volume, group, members = wanted.plan, option_group(wanted), context.members.values()
-    options = read_group(group) if group else {}
-    if not missing_options(wanted_options(volume, options, members), found):
-        return
-    context.report(f"tuning volume {volume.name}")
-    if group and missing_options(options, found):
-        client.set_group(volume.name, group)
-    client.set_options(volume.name, wanted_options(volume, {}, members))
+def _add(context: Context, wanted: WantedVolume, grown: Growth) -> None:
+    name, added = wanted.plan.name, wanted.named(grown.bricks)
+    context.report(f"adding to volume {name}: {', '.join(added)}")
+    client.add_bricks(name, grown.words, added)
+    if grown.words:
+        client.heal_full(name)
 
 
-def option_group(wanted: WantedVolume) -> str | None:
-    """glusterd's name of the group: it refuses `virt`, which tunes healing, for a volume without copies. Pure."""
-    if wanted.plan.group == "none":
-        return None
-    return wanted.plan.group if wanted.layout.set_size > 1 else f"distributed-{wanted.plan.group}"
+def _has_disks(context: Context, slot: int) -> bool:
+    view = context.views.get(slot)
+    return view is not None and view.ready_disks
 
 
-def read_group(group: str) -> dict[str, str]:
-    """The options of a group as this node's glusterd has them; raises TrivetError without the file."""
-    try:
-        return parse_group((GROUPS / group).read_text())
-    except FileNotFoundError:
-        raise TrivetError(f"glusterd has no option group {group}: {GROUPS / group} is not there") from None
+def _lacking(context: Context, wanted: WantedVolume, bricks: tuple[PlacedBrick, ...]) -> list[str]:
+    """In words, what of the plan a volume does without."""
+    if len(bricks) == len(wanted.layout.bricks):
+        return []
+    there, planned = len(bricks), len(wanted.layout.bricks)
+    return [f"volume {wanted.plan.name} has {there} of {planned} bricks, without {_missing(context, wanted)}"]
 
 
-def clean_brick(mount: Path, folder: Path) -> bool:
-    """Take the mark of a failed creation off a brick folder, if it is empty and its mount is in place."""
-    if not mount.is_mount() or volume_id(folder) is None:
-        return False
-    if any(folder.iterdir()):
-        raise RefusedError(
-            f"{folder} belongs to a volume that this pool does not know, and is not empty",
-            hint="data of an earlier life: move it away by hand, then this goes on",
-        )
-    os.removexattr(folder, VOLUME_ID)
-    log.info("cleaned %s of the mark of a failed creation", folder)
-    return True
+def _missing(context: Context, wanted: WantedVolume) -> str:
+    slots = dict.fromkeys(brick.slot for brick in wanted.layout.bricks if brick.slot not in context.members)
+    return ", ".join(context.plan.slot(slot).name for slot in slots) or "members whose bricks come next"
 
 
-def volume_id(folder: Path) -> bytes | None:
-    """The volume's id that a brick folder is marked with, or None."""
-    with suppress(OSError):
-        return os.getxattr(folder, VOLUME_ID)
-    return None
-
-
-class Marks:
-    """How long each brick folder has carried the same mark while there was no such volume."""
-
-    def __init__(self) -> None:
-        self._since: dict[Path, tuple[bytes, float]] = {}
-
-    def settled(self, folder: Path, mark: bytes | None, now: float) -> bool:
-        """Whether the mark is so old that no creation can be under way any more."""
-        if mark is None:
-            self._since.pop(folder, None)
-            return False
-        known, since = self._since.get(folder, (b"", now))
-        if known != mark:
-            self._since[folder] = (mark, now)
-            return False
-        return now - since >= SETTLED_S
-
-
-_marks = Marks()
+def possible(context: Context, members: frozenset[int]) -> tuple[tuple[str, Shape | None], ...]:
+    """How each volume of the plan could be made with these slots alone."""
+    return tuple((wanted.plan.name, shape(wanted.layout, members)) for wanted in wanted_volumes(context))
 
 
 def _await_creation(context: Context, wanted: WantedVolume) -> Wait:
+    waiting = _clean_marks(context, wanted)
+    return waiting or Wait(f"waiting for {_founder_name(context)} to create volume {wanted.plan.name}")
+
+
+def _clean_marks(context: Context, wanted: WantedVolume) -> Wait | None:
     name = wanted.plan.name
-    for index in _own_indexes(context, wanted):
-        folder = brick_path(name, index)
-        if _marks.settled(folder, volume_id(folder), time.monotonic()):
-            clean_brick(brick_mount(name, index), folder)
-    return Wait(f"waiting for {_founder_name(context)} to create volume {name}")
-
-
-def _own_indexes(context: Context, wanted: WantedVolume) -> tuple[int, ...]:
-    return tuple(brick.index for brick in wanted.layout.bricks if brick.slot == context.slot.number)
+    for brick in wanted.layout.bricks:
+        if brick.slot == context.slot.number:
+            waiting = marks.clean(name, brick_mount(name, brick.index), brick_path(name, brick.index))
+            if waiting is not None:
+                return waiting
+    return None
 
 
 def _founder_name(context: Context) -> str:

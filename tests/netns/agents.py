@@ -32,6 +32,9 @@ class Agent:
     seed: Seed | None
     process: subprocess.Popen[bytes] | None = None
     logs: list[Path] = field(default_factory=list)
+    program: tuple[str, ...] = (sys.executable, "-m", "firstboot")
+    handles: tuple[int, ...] = ()
+    """Descriptors that the agent inherits."""
 
     def start(self) -> None:
         """Start it, with the seed as a file when it has one."""
@@ -45,12 +48,13 @@ class Agent:
         self.logs.append(self.node.folder / f"agent-{len(self.logs)}.log")
         with self.logs[-1].open("wb") as log:
             self.process = subprocess.Popen(
-                self.node.argv(*self.argv_of("run", "--debug", *given)),
+                self.node.argv(*self.program, "run", "--debug", *given),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
+                pass_fds=self.handles,
             )
 
     def signal(self, number: signal.Signals) -> None:

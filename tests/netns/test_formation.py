@@ -6,7 +6,7 @@ import signal
 
 import testinfra
 
-from firstboot.gluster.volumes import parse_group
+from firstboot.gluster.options import parse_group
 from firstboot.paths import DOMAINS, JOURNAL, NODE_KEY, SEED, brick_mount, brick_path
 from tests.netns.agents import is_formed, says, wait_until
 from tests.netns.conftest import Cluster

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from firstboot.cluster.views import View
 from firstboot.errors import RefusedError
-from firstboot.gluster import client
+from firstboot.gluster import client, options
 from firstboot.gluster import volumes as room
 from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo
-from firstboot.gluster.volumes import Marks, option_group, parse_group, require_same, wanted_volumes
+from firstboot.gluster.options import option_group, parse_group
+from firstboot.gluster.volumes import possible, require_same, wanted_volumes
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumeType
 from tests.unit.firstboot.gluster.formed import context, plan
@@ -39,7 +40,17 @@ class FakeGlusterd:
         if self.create_error:
             raise GlusterError("creating", self.create_error)
         self.done.append(f"create {volume} {' '.join(layout)}")
-        self.volume = replace(MADE, bricks=bricks)
+        copies = int(layout[1]) if layout else 1
+        self.volume = replace(MADE, bricks=bricks, replica=copies, arbiter=int("arbiter" in layout))
+
+    def add_bricks(self, volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
+        assert self.volume is not None
+        self.done.append(f"add {' '.join(layout)} {' '.join(brick.partition('.')[0] for brick in bricks)}")
+        copies = int(layout[1]) if layout else self.volume.replica
+        self.volume = replace(self.volume, bricks=(*self.volume.bricks, *bricks), replica=copies)
+
+    def heal_full(self, volume: str) -> None:
+        self.done.append("heal")
 
     def set_group(self, volume: str, group: str) -> None:
         self.done.append(f"group {group}")
@@ -62,13 +73,13 @@ class FakeGlusterd:
 @pytest.fixture
 def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGlusterd]:
     fake = FakeGlusterd()
-    for name in ("create", "set_group", "set_options", "start"):
+    for name in ("create", "add_bricks", "heal_full", "set_group", "set_options", "start"):
         monkeypatch.setattr(client, name, getattr(fake, name))
     monkeypatch.setattr(client, "volumes", lambda: (fake.volume,) if fake.volume else ())
     monkeypatch.setattr(client, "online_bricks", lambda volume: fake.online)
     monkeypatch.setattr(client, "pool", lambda: Pool("me", fake.peers))
     (tmp_path / "virt").write_text(GROUP)
-    monkeypatch.setattr(room, "GROUPS", tmp_path)
+    monkeypatch.setattr(options, "GROUPS", tmp_path)
     yield fake
 
 
@@ -142,6 +153,36 @@ def test_a_volume_that_was_stopped_is_not_started(glusterd: FakeGlusterd) -> Non
     assert glusterd.done == []
 
 
+def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGlusterd) -> None:
+    founder = context(1)
+    late = founder.members.pop(3)
+    outcome = room.form(founder)
+    assert isinstance(outcome, Done)
+    assert outcome.detail == "1 volume(s) started; volume data has 2 of 3 bricks, without node3"
+    assert glusterd.done[0] == "create data replica 2"
+    founder.finished.add("domains")
+    assert waited(room.form(founder)) == "volume data has 2 of 3 bricks, without node3"
+    founder.members[3] = late
+    glusterd.done.clear()
+    room.form(founder)
+    assert glusterd.done == [f"set {({'auth.ssl-allow': CLOSED['auth.ssl-allow']})}"], "its disks are not ready yet"
+    founder.views[3] = View(node_id=late.node_id, slot=3, seed_id="0" * 32, phase="pool", ready_disks=True)
+    glusterd.done.clear()
+    room.form(founder)
+    assert glusterd.done == ["add replica 3 node3", "heal"]
+    assert isinstance(room.form(founder), Done)
+    assert glusterd.done == ["add replica 3 node3", "heal"], "done already, nothing is changed"
+
+
+def test_what_can_not_be_made_is_waited_for_by_name(glusterd: FakeGlusterd) -> None:
+    alone = context(1)
+    del alone.members[2], alone.members[3]
+    assert waited(room.form(alone)) == "volume data can't be made without node2, node3"
+    assert glusterd.done == []
+    ((name, none),) = possible(alone, frozenset({1}))
+    assert (name, none) == ("data", None)
+
+
 def test_followers_wait_with_reasons(glusterd: FakeGlusterd) -> None:
     assert waited(room.form(context(2))) == "waiting for node1 to create volume data"
     glusterd.volume = MADE
@@ -170,7 +211,7 @@ def test_another_volume_of_that_name_is_refused(glusterd: FakeGlusterd) -> None:
     assert glusterd.done == []
 
 
-@pytest.mark.parametrize("change", [{"replica": 2}, {"arbiter": 1}, {"bricks": BRICKS[::-1]}])
+@pytest.mark.parametrize("change", [{"replica": 2}, {"arbiter": 1}, {"bricks": BRICKS[:1], "replica": 1}])
 def test_a_volume_of_another_shape_is_refused(change: dict[str, object]) -> None:
     (wanted,) = wanted_volumes(context(1))
     require_same(wanted, MADE)
@@ -186,50 +227,14 @@ def test_a_mark_on_another_node_is_waited_for(glusterd: FakeGlusterd) -> None:
 def test_volumes_without_copies_get_their_own_group() -> None:
     (copies,) = wanted_volumes(context(1))
     (single,) = wanted_volumes(context(1, of=plan(1, kind=VolumeType.DISTRIBUTE, replica=1)))
-    assert (option_group(copies), option_group(single)) == ("virt", "distributed-virt")
-    plain = replace(copies, plan=copies.plan.model_copy(update={"group": "none"}))
-    assert option_group(plain) is None
+    assert (option_group(copies.plan, 3), option_group(single.plan, 1)) == ("virt", "distributed-virt")
+    assert option_group(copies.plan.model_copy(update={"group": "none"}), 3) is None
 
 
 def test_group_files() -> None:
     assert parse_group("a.b=on\n# note=1\n\nc-d=4\n") == {"a.b": "on", "c-d": "4"}
 
 
-def test_a_mark_is_cleaned_only_when_no_creation_can_be_under_way(tmp_path: Path) -> None:
-    marks = Marks()
-    assert not marks.settled(tmp_path, b"1", 0.0)
-    assert not marks.settled(tmp_path, b"1", room.SETTLED_S - 1)
-    assert marks.settled(tmp_path, b"1", room.SETTLED_S)
-    assert not marks.settled(tmp_path, b"2", room.SETTLED_S + 1), "another attempt began"
-    assert not marks.settled(tmp_path, None, room.SETTLED_S + 2)
-    assert not marks.settled(tmp_path, b"2", 5 * room.SETTLED_S), "it was gone in between"
-
-
-@pytest.fixture
-def marked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A brick folder whose mark is kept in a plain attribute: setting a trusted one needs root."""
-    monkeypatch.setattr(room, "VOLUME_ID", "user.trivet-test")
-    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
-    folder = tmp_path / "brick"
-    folder.mkdir()
-    os.setxattr(folder, room.VOLUME_ID, b"1")
-    return folder
-
-
-def test_an_empty_brick_is_cleaned(marked: Path) -> None:
-    assert room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) is None
-    assert not room.clean_brick(marked.parent, marked)
-
-
-def test_a_brick_with_data_is_never_cleaned(marked: Path) -> None:
-    (marked / ".glusterfs").mkdir()
-    with pytest.raises(RefusedError, match="is not empty"):
-        room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) == b"1"
-
-
-def test_an_unmounted_brick_is_never_cleaned(marked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "is_mount", lambda self: False)
-    assert not room.clean_brick(marked.parent, marked)
-    assert room.volume_id(marked) == b"1"
+def test_a_creation_before_all_know_each_other_is_waited_for(glusterd: FakeGlusterd) -> None:
+    glusterd.create_error = "Staging failed on node2. Error: Host node1 not connected"
+    assert "Host node1 not connected" in waited(room.form(context(1)))

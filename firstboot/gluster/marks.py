@@ -1,0 +1,64 @@
+"""Marks on brick folders: those that a failed creation of a volume left are told from living ones, and cleaned."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from firstboot.errors import RefusedError
+from firstboot.gluster import client
+from firstboot.phases import Wait
+
+log = logging.getLogger(__name__)
+
+VOLUME_ID = "trusted.glusterfs.volume-id"
+"""glusterd sets it on every brick before the volume is there, and leaves it when that fails then."""
+OWN_FOLDER = ".glusterfs"
+"""glusterd makes it, empty, along with the mark."""
+
+
+def clean(volume: str, mount: Path, folder: Path) -> Wait | None:
+    """Take the mark of a failed creation off a brick folder; Wait while that can't be told from one under way.
+
+    Only for a volume that the pool does not have. Raises RefusedError when there is data in the folder.
+    """
+    mark = volume_id(folder)
+    if mark is None or not mount.is_mount():
+        return None
+    unsettled = [peer.names[0] for peer in client.pool().peers if not peer.is_settled]
+    if unsettled:
+        return Wait(f"{folder} was marked by an attempt to create volume {volume}; not connected: {unsettled[0]}")
+    # Creations hold the volume's lock on all nodes from before the mark until the volume is there: with the lock
+    # free and no volume, whoever made this mark has failed.
+    if client.is_busy(volume):
+        return Wait(f"volume {volume} is being created")
+    if any(info.name == volume for info in client.volumes()) or volume_id(folder) != mark:
+        return Wait(f"volume {volume} was just created")
+    _empty(folder)
+    os.removexattr(folder, VOLUME_ID)
+    log.info("cleaned %s of the mark of a failed creation", folder)
+    return None
+
+
+def volume_id(folder: Path) -> bytes | None:
+    """The volume's id that a brick folder is marked with, or None."""
+    with suppress(OSError):
+        return os.getxattr(folder, VOLUME_ID)
+    return None
+
+
+def _empty(folder: Path) -> None:
+    """Remove glusterd's own empty folders; raises RefusedError when there is anything else."""
+    made: list[Path] = []
+    for place, folders, files in os.walk(folder):
+        inside = Path(place).relative_to(folder).parts
+        if files or any((*inside, name)[0] != OWN_FOLDER for name in folders):
+            raise RefusedError(
+                f"{folder} belongs to a volume that this pool does not know, and is not empty",
+                hint="data of an earlier life: move it away by hand, then this goes on",
+            )
+        made += [Path(place) / name for name in folders]
+    for path in reversed(made):
+        path.rmdir()

@@ -1,0 +1,96 @@
+"""Marks of failed creations: cleaned when nothing can be under way any more, and never with data behind them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firstboot.errors import RefusedError
+from firstboot.gluster import client, marks
+from firstboot.gluster.client import Peer, Pool, VolumeInfo
+from firstboot.phases import Wait
+
+OTHER = Peer("b", ("node2.lab.trivet.internal",), True, "Peer in Cluster")
+
+
+@dataclass
+class Cluster:
+    """What glusterd says, and the marked brick folder."""
+
+    folder: Path
+    peers: tuple[Peer, ...] = (OTHER,)
+    busy: bool = False
+    volumes: tuple[VolumeInfo, ...] = ()
+
+    def clean(self) -> Wait | None:
+        return marks.clean("data", self.folder.parent, self.folder)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
+    """The mark is a plain attribute: setting a trusted one needs root."""
+    monkeypatch.setattr(marks, "VOLUME_ID", "user.trivet-test")
+    monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
+    folder = tmp_path / "brick"
+    (folder / ".glusterfs").mkdir(parents=True)
+    os.setxattr(folder, marks.VOLUME_ID, b"1")
+    made = Cluster(folder)
+    monkeypatch.setattr(client, "pool", lambda: Pool("me", made.peers))
+    monkeypatch.setattr(client, "is_busy", lambda volume: made.busy)
+    monkeypatch.setattr(client, "volumes", lambda: made.volumes)
+    return made
+
+
+def kept(cluster: Cluster) -> bool:
+    return marks.volume_id(cluster.folder) == b"1"
+
+
+def test_what_a_failed_creation_left_is_cleaned(cluster: Cluster) -> None:
+    assert cluster.clean() is None
+    assert marks.volume_id(cluster.folder) is None
+    assert list(cluster.folder.iterdir()) == []
+    assert cluster.clean() is None
+
+
+def test_a_creation_under_way_is_left_alone(cluster: Cluster) -> None:
+    cluster.busy = True
+    assert cluster.clean() == Wait("volume data is being created")
+    assert kept(cluster)
+
+
+def test_a_creation_that_ended_well_meanwhile_is_left_alone(cluster: Cluster) -> None:
+    cluster.volumes = (VolumeInfo("data", "1", "Replicate", "Created", 3, 0, (), {}),)
+    assert cluster.clean() == Wait("volume data was just created")
+    assert kept(cluster)
+
+
+def test_without_all_peers_the_lock_says_nothing(cluster: Cluster) -> None:
+    cluster.peers = (OTHER, Peer("c", ("node3.lab.trivet.internal",), False, "Peer in Cluster"))
+    waiting = cluster.clean()
+    assert waiting is not None
+    assert "node3" in waiting.reason
+    assert kept(cluster)
+
+
+@pytest.mark.parametrize("data", [".glusterfs/health_check", "guest.raw"])
+def test_a_brick_with_data_is_never_cleaned(cluster: Cluster, data: str) -> None:
+    (cluster.folder / data).touch()
+    with pytest.raises(RefusedError, match="is not empty"):
+        cluster.clean()
+    assert kept(cluster)
+
+
+def test_a_folder_of_somebody_is_never_cleaned(cluster: Cluster) -> None:
+    (cluster.folder / "images").mkdir()
+    with pytest.raises(RefusedError, match="is not empty"):
+        cluster.clean()
+    assert (cluster.folder / ".glusterfs").is_dir()
+
+
+def test_an_unmounted_brick_is_never_cleaned(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "is_mount", lambda self: False)
+    assert cluster.clean() is None
+    assert kept(cluster)

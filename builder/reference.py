@@ -17,6 +17,8 @@ from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
 from firstboot.cluster.enrolment import Enrolment
 from firstboot.cluster.views import View
+from firstboot.cluster.without import WithoutReport
+from firstboot.control import Order
 from firstboot.disks.records import DiskRecords
 from firstboot.disks.tags import TagFile
 from firstboot.doctor.report import DoctorReport
@@ -45,6 +47,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     LabTimes,
     Manifest,
     NodeStatus,
+    Order,
     PhasesReport,
     Plan,
     Seed,
@@ -54,6 +57,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     SlotList,
     VersionReport,
     View,
+    WithoutReport,
 )
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from firstboot import paths
 from firstboot.cluster.membership import Membership
+from firstboot.cluster.without import Without
 from firstboot.context import Context
+from firstboot.control import ControlServer
 from firstboot.errors import RefusedError
 from firstboot.files import sweep
 from firstboot.heart import Heart
@@ -65,6 +67,9 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
         pause=stop.wait,
         beat=heart.beat,
     )
+    without = Without(context, lambda: membership.ballot)
+    control = ControlServer(paths.CONTROL, {"without-look": without.look, "without": without.order})
+    control.serve()
     reporter.publish()
     notify("READY=1")
     keep_alive(heart, stop)
@@ -73,6 +78,7 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
             runner.keep(_summary, lambda: identity.problems() + membership.problems())
     finally:
         notify("STOPPING=1")
+        control.close()
         membership.close()
         log.info("the agent stops")
 

@@ -6,16 +6,18 @@ import argparse
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.errors import BadInputError, Exit, MissingError
+from firstboot.errors import BadInputError, Exit, MissingError, RefusedError
 
 EXAMPLES = """examples:
   trivet-node status            what this node is doing, and why it waits
   trivet-node status --json     the same for programs (docs/formats.md, trivet-status)
   trivet-node doctor            what is wrong with a node that waits or misbehaves, and what to do next
+  trivet-node form --without 3  form the cluster although the machine of slot 3 does not come
   trivet-node run --seed FILE   run the agent with a seed from a file instead of a medium
 """
 
@@ -23,7 +25,14 @@ EXAMPLES = """examples:
 def execute(arguments: Sequence[str]) -> Exit:
     """Run a verb; raises TrivetError for the caller to print."""
     options = _parser().parse_args(arguments)
-    verbs = {"status": _status, "doctor": _doctor, "run": _run, "version": _version, "phases": _phases}
+    verbs = {
+        "status": _status,
+        "doctor": _doctor,
+        "form": _form,
+        "run": _run,
+        "version": _version,
+        "phases": _phases,
+    }
     return verbs[options.verb](options)
 
 
@@ -50,6 +59,21 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=form,
     )
     doctor.add_argument("--json", action="store_true", help="print the report as a document (trivet-doctor)")
+    forming = verbs.add_parser(
+        "form",
+        help="go on without machines that do not come",
+        description="Tells the site's other machines to form the cluster without the machines of these slots. Says "
+        "first what redundancy will be missing, and asks for the slot's name. The slots that are left must be more "
+        "than half of all, and none of those left out may have been heard of; a machine that comes later is "
+        "taken in, and the volumes are completed. Exit code 4: it is not safe, the reason is named.",
+        epilog="examples:\n  trivet-node form --without 3\n  trivet-node form --without node3 --yes --json",
+        formatter_class=form,
+    )
+    forming.add_argument(
+        "--without", action="append", required=True, metavar="SLOT", help="number or name; may be given again"
+    )
+    forming.add_argument("--yes", action="store_true", help="do not ask")
+    forming.add_argument("--json", action="store_true", help="print the report as a document (trivet-without)")
     run = verbs.add_parser(
         "run",
         help="run the agent (what trivet-firstboot.service does)",
@@ -98,6 +122,34 @@ def _doctor(options: argparse.Namespace) -> Exit:
     report = checks.examine()
     print(report.model_dump_json(indent=1) if options.json else table.render(report))
     return Exit.OK if report.ok else Exit.FAILED
+
+
+def _form(options: argparse.Namespace) -> Exit:
+    from firstboot.control import order
+
+    def progress(text: str) -> None:
+        print(f"trivet-node: {text}", file=sys.stderr, flush=True)
+
+    arguments = {"slots": options.without}
+    report = order(paths.CONTROL, "without-look", arguments, progress)
+    names = ", ".join(report["names"])
+    if not options.yes:
+        print(f"The cluster would be formed without {names}:", file=sys.stderr)
+        for volume in report["volumes"]:
+            print(f"  volume {volume['name']} {volume['text']}", file=sys.stderr)
+        if not report["volumes"]:
+            print("  it has no volumes that would miss anything", file=sys.stderr)
+        print(f"Type {names} to go on: ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip() != names:
+            raise RefusedError("not confirmed: nothing was changed")
+    report = order(paths.CONTROL, "without", arguments, progress)
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print(
+            f"asked for: the site forms without {names} once the others agree; trivet-node status shows how it goes"
+        )
+    return Exit.OK
 
 
 def _run(options: argparse.Namespace) -> Exit:

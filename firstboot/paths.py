@@ -27,6 +27,8 @@ DOMAINS = STATE / "domains"
 RUN = Path("/run/trivet")
 STATUS = RUN / "status.json"
 LOCK = RUN / "agent.lock"
+CONTROL = RUN / "control.sock"
+"""Orders of operators to the running agent; mode 0600."""
 MOTD = RUN / "motd"
 ISSUE = Path("/run/issue.d/trivet.issue")
 CONSOLE = Path("/dev/console")

@@ -159,6 +159,11 @@ class Membership:
             running.server.members, running.member = server_context(credentials), credentials
         return outcome
 
+    @property
+    def ballot(self) -> Ballot | None:
+        """This node's part in formation, once it has begun."""
+        return self._running.ballot if self._running is not None else None
+
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
         roster = self._running.ballot.roster if self._running is not None else None

@@ -134,7 +134,7 @@ class PacketFilter:
 
     def _name_strangers(self, seen: dict[str, int]) -> None:
         for address in sorted(seen.keys() - self._refused):
-            log.warning("%s is no member: the packet filter refused it Gluster's ports", address)
+            log.warning("%s is no member's address: the packet filter refused it Gluster's ports", address)
         self._refused = set(seen)
 
 

@@ -27,7 +27,7 @@ from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
 from firstboot.network import connections
 from firstboot.network.facts import reachable_addresses, read_links
-from firstboot.network.packetfilter import PacketFilter
+from firstboot.network.packetfilter import THE_FILTER
 from firstboot.network.phase import current_address
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
@@ -68,7 +68,6 @@ class Membership:
         self._port = port
         self._running: _Running | None = None
         self._following = threading.Lock()
-        self._filter = PacketFilter()
 
     def discover(self, context: Context) -> Outcome:
         """Open the admission service, announce this node, begin to visit the others."""
@@ -113,8 +112,8 @@ class Membership:
         with self._following:
             before, context.members = context.members, self._members(context, running)
             names.keep(context.members.values())
-            if "pool" in context.finished and context.plan.mode.has_gluster:
-                self._filter.keep(_addresses(context.members))
+            if _addresses(before) != _addresses(context.members):
+                THE_FILTER.follow(_addresses(context.members))
             connections.drop(_addresses(before) - _addresses(context.members))
             known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
             self._journal.know_members(known)

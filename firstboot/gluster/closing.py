@@ -12,7 +12,7 @@ from firstboot.context import Context
 from firstboot.errors import RefusedError, TrivetError
 from firstboot.files import write_atomic
 from firstboot.gluster import credentials, handshake
-from firstboot.network.packetfilter import PacketFilter
+from firstboot.network.packetfilter import THE_FILTER
 from firstboot.services import is_active, stop
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ class Closing:
     """What one agent does about it. `close` may be called again and again: done already, it changes nothing."""
 
     def __init__(self) -> None:
-        self._filter = PacketFilter()
         self._is_proved = False
 
     def close(self, context: Context) -> None:
@@ -43,7 +42,7 @@ class Closing:
         for link, target in links().items():
             place_link(link, target)
         require_ports(read_port_range())
-        self._filter.keep(member.address for member in context.members.values())
+        THE_FILTER.keep(member.address for member in context.members.values())
         if not paths.SECURE_ACCESS.exists():
             write_atomic(paths.SECURE_ACCESS, "", mode=0o600)
         if not self._is_proved and is_active(UNIT) and handshake.attempt("127.0.0.1").is_plain:

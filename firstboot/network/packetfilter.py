@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -102,9 +103,10 @@ def store(wanted: str) -> None:
 
 
 class PacketFilter:
-    """Keeps the table as it should be, and says in the log whom it keeps away."""
+    """Keeps the table as it should be, for one thread at a time, and says in the log whom it keeps away."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._refused: set[str] = set()
 
     def keep(self, members: Iterable[str]) -> bool:
@@ -113,21 +115,31 @@ class PacketFilter:
         Raises TrivetError when it can't be loaded: nothing that it guards may be started then.
         """
         wanted = ruleset(members)
-        if not is_stored(wanted):
-            store(wanted)
-        listed = read()
-        if listed is not None and is_same(wanted, listed):
-            self._name_strangers(refused(listed))
-            return False
-        load(wanted)
-        log.info("the packet filter was loaded: %s", "there was none" if listed is None else "it was another")
-        self._refused.clear()
-        return True
+        with self._lock:
+            if not is_stored(wanted):
+                store(wanted)
+            listed = read()
+            if listed is not None and is_same(wanted, listed):
+                self._name_strangers(refused(listed))
+                return False
+            load(wanted)
+            log.info("the packet filter was loaded: %s", "there was none" if listed is None else "it was another")
+            self._refused.clear()
+            return True
+
+    def follow(self, members: Iterable[str]) -> None:
+        """Keep it, if there is one by now: before the phase pool there is nothing that it would guard."""
+        if paths.PACKET_FILTER.exists():
+            self.keep(members)
 
     def _name_strangers(self, seen: dict[str, int]) -> None:
         for address in sorted(seen.keys() - self._refused):
-            log.warning("%s is no member: the packet filter refused it Gluster's ports", address)
+            log.warning("%s is no member's address: the packet filter refused it Gluster's ports", address)
         self._refused = set(seen)
+
+
+THE_FILTER = PacketFilter()
+"""This machine's."""
 
 
 def load(wanted: str) -> None:

@@ -60,7 +60,8 @@ def test_a_prober_in_a_tight_loop_gets_nowhere_from_power_on_until_formed(machin
 
 
 def says_refused(agent: Agent, intruder: Intruder) -> bool:
-    return f"{intruder.node.address} is no member: the packet filter refused it" in agent.logs[-1].read_text()
+    line = f"{intruder.node.address} is no member's address: the packet filter refused it"
+    return line in agent.logs[-1].read_text()
 
 
 def test_members_alone_reach_gluster(cluster: Cluster) -> None:

@@ -101,6 +101,17 @@ def test_it_is_stored_for_the_next_boot_even_when_it_is_loaded_already(kernel: K
     assert paths.PACKET_FILTER.stat().st_mode & 0o777 == 0o600
 
 
+def test_nothing_is_followed_before_there_is_one(kernel: Kernel) -> None:
+    keeper = PacketFilter()
+    keeper.follow(MEMBERS)
+    assert kernel.loads == 0
+    keeper.keep(MEMBERS)
+    keeper.follow(MEMBERS[:2])
+    assert kernel.loads == 2
+    assert kernel.table is not None
+    assert is_same(ruleset(MEMBERS[:2]), kernel.table)
+
+
 def test_what_can_not_be_loaded_is_an_error(kernel: Kernel) -> None:
     kernel.refuses = True
     with pytest.raises(TrivetError, match=r"can't be loaded: [\s\S]*Operation not supported"):

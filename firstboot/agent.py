@@ -42,7 +42,7 @@ def serve(given_seed: Path | None) -> None:
     for folder in (paths.STATE, paths.RUN):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone():
-        # Not only litter: a seed or a key can be among it.
+        # Not only litter: a seed or a key can be among it. And what is read from now on may be shown to others.
         for path in sweep(paths.WRITTEN):
             log.info("removed %s, left by a write that was cut off", path)
         _run(given_seed, stop)

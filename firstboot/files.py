@@ -45,11 +45,17 @@ def sync_folder(folder: Path) -> None:
 
 
 def sweep(folders: Iterable[Path]) -> list[Path]:
-    """Remove what writes that were cut off have left in these folders. Only while nobody else writes there."""
-    left = sorted({path for folder in folders for path in folder.resolve().glob(f".*{TEMPORARY}")})
+    """Remove what writes that were cut off have left in these folders. Only while nobody else writes there.
+
+    What is there afterwards is durable: a process may have died between a rename and its fsync.
+    """
+    places = sorted({folder.resolve() for folder in folders if folder.is_dir()})
+    left = [path for place in places for path in sorted(place.glob(f".*{TEMPORARY}"))]
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+    for place in places:
+        sync_folder(place)
     return left

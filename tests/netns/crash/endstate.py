@@ -70,8 +70,14 @@ def contradictions(agents: list[Agent]) -> list[str]:
     """What nodes must agree on, and don't; empty when there is one cluster."""
     votes = [ClaimsDocument.model_validate_json(agent.node.read(CLAIMS) or "{}") for agent in agents]
     found = []
-    if len({json.dumps(v.model_dump(mode="json"), sort_keys=True) for v in votes}) != 1:
+    if len({json.dumps(v.model_dump(mode="json", exclude={"token"}), sort_keys=True) for v in votes}) != 1:
         found.append(f"the votes differ: {votes}")
+    if (
+        [v.token for v in votes[1:] if v.token]
+        or not votes[0].ready
+        or votes[0].token != votes[0].ready.proposal.token
+    ):
+        found.append(f"not the first alone has the founder's token: {[v.token for v in votes]}")
     own = [agent.status.node_id if agent.status else None for agent in agents]
     if own != [votes[0].claims.get(slot) for slot in range(1, len(agents) + 1)]:
         found.append(f"the slots are not held by these nodes: {own} against {votes[0].claims}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from firstboot.cluster.claims import ClaimsDocument
@@ -202,7 +203,7 @@ def remembered(agent: Recorded) -> set[str]:
     if claims:
         votes = ClaimsDocument.model_validate_json(claims)
         found |= {f"vote {slot} {node}" for slot, node in votes.claims.items()}
-        found |= {f"ready {votes.ready}"} if votes.ready else set()
+        found |= {f"ready {json.dumps(asdict(votes.ready), sort_keys=True)}"} if votes.ready else set()
         found |= {f"founder {votes.founder}"} if votes.founder else set()
     return found
 

@@ -106,7 +106,7 @@ def is_busy(volume: str) -> bool:
     except GlusterError as error:
         if error.is_busy:
             return True
-        if "does not exist" not in error.text:
+        if not any(text in error.text for text in ("does not exist", "is not started")):
             raise
     return False
 

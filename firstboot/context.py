@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from firstboot.plan import Plan, SlotPlan
 from firstboot.seed import Seed
+from firstboot.status import NetworkStatus
 
 if TYPE_CHECKING:
     from firstboot.cluster.tls import Credentials
@@ -43,6 +44,13 @@ class Context:
     """Fingerprint of the cluster authority that this node holds; the enrol phase sets it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
+    storage_address: str | None = None
+    """This node's address in the storage network, where the plan has one; the network phase keeps it."""
+    networks: tuple[NetworkStatus, ...] = ()
+    """What is on which cards, and the cards that are left; the network phase keeps both."""
+    unused_cards: tuple[str, ...] = ()
+    network_faults: tuple[str, ...] = ()
+    """What is degraded in this node's network; the network phase keeps it."""
     finished: set[str] = field(default_factory=set)
     """Names of the phases that are done in this run of the agent; the runner writes it."""
     views: dict[int, View] = field(default_factory=dict)

@@ -28,7 +28,7 @@ from firstboot.errors import TrivetError
 from firstboot.network import connections
 from firstboot.network.facts import reachable_addresses, read_links
 from firstboot.network.packetfilter import PacketFilter
-from firstboot.network.phase import current_address
+from firstboot.network.phase import current_addresses
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
 from firstboot.state import Journal, KnownMember
@@ -127,10 +127,13 @@ class Membership:
         running = self._running
         if running is None or "admit" not in context.finished:
             return
-        address = current_address(context)
+        address, storage_address = current_addresses(context)
         if address is not None and address != context.address:
             log.info("this node's address is %s now, not %s", address, context.address)
             context.address = address
+        if storage_address is not None and storage_address != context.storage_address:
+            log.info("this node's storage address is %s now, not %s", storage_address, context.storage_address)
+            context.storage_address = storage_address
         self._announce(context, running)
         self._keep_members(context, running)
 

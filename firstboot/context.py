@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """An admitted node: its slot, its node id, and the address at which mutual TLS last succeeded."""
+    """An admitted node: its slot, its node id, and the addresses at which mutual TLS last succeeded."""
 
     slot: int
     name: str
@@ -25,6 +25,12 @@ class Member:
     address: str
     host_name: str
     """The stable name that peers, bricks and mounts use; the agent keeps it in /etc/hosts."""
+    storage_address: str | None = None
+
+    @property
+    def data_address(self) -> str:
+        """Where its stable name leads: into the storage network, where the site has one, and never out of it."""
+        return self.storage_address or self.address
 
 
 @dataclass

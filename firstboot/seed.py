@@ -63,7 +63,7 @@ class Seed(Model):
     """One machine's seed."""
 
     format: Literal["trivet-seed"] = "trivet-seed"
-    version: str = "2.0"
+    version: str = "2.1"
     site: SiteIdentity
     slot: SlotCredentials
     plan: Plan

@@ -55,6 +55,7 @@ class PeerStatus(Model):
     slot: int
     node_id: str | None = None
     address: str | None = None
+    storage_address: str | None = None
     connected: bool
 
 

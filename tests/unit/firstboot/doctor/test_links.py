@@ -17,6 +17,7 @@ from tests.unit.firstboot.network.machine import BRIDGE, links, member, nic, wan
 ADDRESS = IPv4Address("192.0.2.1")
 STATIC = NetworkPlan(method="static", gateway=IPv4Address("192.0.2.254"))
 MEMBER = Member(2, "node2", "b" * 32, "192.0.2.2", "node2.demo.trivet.internal")
+PATH = pathmtu.Path("node2", "192.0.2.2", 9000, "network.mtu")
 
 
 def judged(plan: NetworkPlan, *raw: dict[str, object], name: str = "management") -> Judgement:
@@ -132,7 +133,7 @@ def test_a_second_user_of_the_address_fails() -> None:
     ],
 )
 def test_only_loss_by_size_is_a_failure(echoes: Echoes, verdict: str) -> None:
-    assert pathmtu.judge(MEMBER, 9000, echoes).verdict == verdict
+    assert pathmtu.judge(PATH, echoes).verdict == verdict
 
 
 def test_pings_payload_leaves_room_for_the_headers() -> None:
@@ -160,7 +161,18 @@ def test_small_packets_are_sent_only_when_whole_ones_are_lost(monkeypatch: pytes
 
 
 def test_the_finding_names_member_and_sizes() -> None:
-    judged = pathmtu.judge(replace(MEMBER, address="192.0.2.9"), 1500, Echoes(whole=False, small=True))
-    assert judged.about == "node2 (192.0.2.9)"
+    judged = pathmtu.judge(PATH, Echoes(whole=False, small=True))
+    assert judged.about == "node2 (192.0.2.2)"
     assert "576" in judged.evidence
-    assert "1500" in judged.hint
+    assert "9000" in judged.hint
+    assert "network.mtu" in judged.hint
+
+
+def test_the_storage_network_is_a_way_of_its_own() -> None:
+    network = NetworkPlan(storage=StorageNetwork(vlan=20, mtu=9000))
+    apart = replace(MEMBER, storage_address="198.51.100.2")
+    assert [(p.address, p.mtu, p.key) for p in pathmtu.paths(network, [apart, MEMBER])] == [
+        ("192.0.2.2", 1500, "network.mtu"),
+        ("192.0.2.2", 1500, "network.mtu"),
+        ("198.51.100.2", 9000, "network.storage.mtu"),
+    ]

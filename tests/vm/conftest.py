@@ -89,11 +89,11 @@ def formed_lab(profile: Path, image_folder: Path, site: Path, *more: str) -> Ite
         yield Lab(folder, load(folder), site, LabStatus.model_validate_json(done.stdout))
     finally:
         keep_logs(folder)
-        bridge = load(folder).bridge if folder.state_file.exists() else None
+        bridges = [switch.bridge for switch in load(folder).switches] if folder.state_file.exists() else []
         trivet("lab", "down", *where)
         assert not folder.path.exists()
         assert not site.exists(), "the lab made the site, and leaves it behind"
-        assert bridge is None or not Path("/sys/class/net", bridge).exists()
+        assert not [bridge for bridge in bridges if Path("/sys/class/net", bridge).exists()]
         assert labs_root().exists()
 
 

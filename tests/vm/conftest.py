@@ -106,12 +106,21 @@ def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def host_of(lab: Lab, number: int) -> Host:
     """testinfra's view of a node, over ssh with the site's key and the host keys that mutual TLS brought."""
-    options = f"-o UserKnownHostsFile={lab.site}/known_hosts -o StrictHostKeyChecking=yes -o ConnectTimeout=60"
-    # One login for all checks: on an emulated node each takes seconds.
-    options += f" -o ControlPath={lab.folder.path}/ssh-{number} -o ControlMaster=auto -o ControlPersist=600"
-    options += " -o ServerAliveInterval=60"
-    return testinfra.get_host(
-        f"ssh://root@{lab.address(number)}",
-        ssh_identity_file=str(lab.site / "admin_ed25519"),
-        ssh_extra_args=f"-F none {options} -o IdentitiesOnly=yes -o LogLevel=ERROR",
-    )
+    address, config = lab.address(number), lab.folder.path / f"ssh-config-{number}"
+    options = {
+        "HostName": address.replace("%", "%%"),
+        "HostKeyAlias": address,
+        "IdentityFile": lab.site / "admin_ed25519",
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": lab.site / "known_hosts",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": 60,
+        "LogLevel": "ERROR",
+        "ServerAliveInterval": 60,
+        # One login for all checks: on an emulated node each takes seconds.
+        "ControlPath": lab.folder.path / f"ssh-{number}",
+        "ControlMaster": "auto",
+        "ControlPersist": 600,
+    }
+    config.write_text("".join(f"{key} {value}\n" for key, value in options.items()))
+    return testinfra.get_host(f"ssh://root@node{number}", ssh_config=str(config))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from firstboot.plan import Plan, SlotPlan
 from firstboot.seed import Seed
+from firstboot.status import NetworkStatus
 
 if TYPE_CHECKING:
     from firstboot.cluster.tls import Credentials
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """An admitted node: its slot, its node id, and the address at which mutual TLS last succeeded."""
+    """An admitted node: its slot, its node id, and the addresses at which mutual TLS last succeeded."""
 
     slot: int
     name: str
@@ -24,6 +25,12 @@ class Member:
     address: str
     host_name: str
     """The stable name that peers, bricks and mounts use; the agent keeps it in /etc/hosts."""
+    storage_address: str | None = None
+
+    @property
+    def data_address(self) -> str:
+        """Where its stable name leads: into the storage network, where the site has one, and never out of it."""
+        return self.storage_address or self.address
 
 
 @dataclass
@@ -43,6 +50,13 @@ class Context:
     """Fingerprint of the cluster authority that this node holds; the enrol phase sets it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
+    storage_address: str | None = None
+    """This node's address in the storage network, where the plan has one; the network phase keeps it."""
+    networks: tuple[NetworkStatus, ...] = ()
+    """What is on which cards, and the cards that are left; the network phase keeps both."""
+    unused_cards: tuple[str, ...] = ()
+    network_faults: tuple[str, ...] = ()
+    """What is degraded in this node's network; the network phase keeps it."""
     finished: set[str] = field(default_factory=set)
     """Names of the phases that are done in this run of the agent; the runner writes it."""
     views: dict[int, View] = field(default_factory=dict)

@@ -15,6 +15,12 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 
 MacAddress = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{2}(:[0-9a-f]{2}){5}$")]
 
+LinkName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")]
+"""Name of a bond or bridge; the kernel takes 15 characters."""
+
+Mtu = Annotated[int, Field(ge=1280, le=9216)]
+Vlan = Annotated[int, Field(ge=1, le=4094)]
+
 GIB = 1024**3
 
 
@@ -57,34 +63,91 @@ class SlotPlan(Model):
     zone: str = ""
     match: Match = Match()
     address: IPv4Interface | None = None
+    storage_address: IPv4Interface | None = None
 
 
 class Interface(Model):
-    """Which network interface: the first in kernel order that matches; empty matches any wired one."""
+    """Which network card: all that is given must match, and then only one card may; name, driver and pci are globs.
+
+    Where nothing is given, the first wired card in kernel order that nothing else names. In place of a card, `name`
+    may be that of a bond.
+    """
 
     name: str | None = None
     mac: MacAddress | None = None
+    driver: str | None = None
+    pci: str | None = None
+
+
+class Bond(Model):
+    """Cards as one link. `count` is how many cards the members' rules must match; none = at least one each."""
+
+    name: LinkName
+    mode: Literal["active-backup", "802.3ad"] = "active-backup"
+    members: tuple[Interface, ...]
+    count: int | None = Field(default=None, ge=1, le=16)
+    min_members: int = Field(default=1, ge=1, le=16)
+    mtu: Mtu = 1500
+    miimon_ms: int = Field(default=100, ge=10, le=10_000)
+    lacp_rate: Literal["slow", "fast"] = "fast"
+    hash: Literal["layer2", "layer2+3", "layer3+4", "encap2+3", "encap3+4"] = "layer3+4"
 
 
 class GuestBridge(Model):
     """A Linux bridge for guests and the libvirt network on it. The management interface is its uplink."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,14}$")] = "br0"
+    name: LinkName = "br0"
     libvirt_network: Name = "guests"
 
 
+class Bridge(GuestBridge):
+    """A guest bridge with an uplink of its own, or without one: isolated. No interface = the management's, tagged."""
+
+    name: LinkName
+    libvirt_network: Name
+    interface: Interface | None = None
+    vlan: Vlan | None = None
+    isolated: bool = False
+    mtu: Mtu = 1500
+
+
+Method = Literal["dhcp", "static", "auto", "link-local"]
+"""Where an IPv4 address comes from. auto: by DHCP, link-local (RFC 3927) as long as no server answers."""
+
+
+class StorageNetwork(Model):
+    """The network of peers and bricks. No interface = the management's, tagged."""
+
+    interface: Interface | None = None
+    vlan: Vlan | None = None
+    method: Method = "dhcp"
+    mtu: Mtu = 1500
+
+
 class NetworkPlan(Model):
-    """The management network, and the bridge on it. `gateway` only with method static."""
+    """The management network and the bridge on it, bonds, the storage network, more bridges.
+
+    `gateway` only with method static.
+    """
 
     interface: Interface = Interface()
-    method: Literal["dhcp", "static"] = "dhcp"
+    vlan: Vlan | None = None
+    method: Method = "dhcp"
     gateway: IPv4Address | None = None
-    mtu: int = Field(default=1500, ge=1280, le=9216)
+    mtu: Mtu = 1500
     guest_bridge: GuestBridge | None = None
+    bonds: tuple[Bond, ...] = ()
+    storage: StorageNetwork | None = None
+    bridges: tuple[Bridge, ...] = ()
     dns: tuple[IPv4Address, ...] = ()
     search: tuple[str, ...] = ()
     ntp: tuple[str, ...] = ()
     proxy: str | None = None
+
+    @property
+    def all_bridges(self) -> tuple[GuestBridge, ...]:
+        """Every guest bridge, the one on the management network first."""
+        return (*((self.guest_bridge,) if self.guest_bridge else ()), *self.bridges)
 
 
 class DiskRule(Model):
@@ -150,7 +213,7 @@ class Plan(Model):
     """A whole site, as every node of it sees it. It holds no secret."""
 
     format: Literal["trivet-plan"] = "trivet-plan"
-    version: str = "1.0"
+    version: str = "1.1"
     name: Name
     mode: Mode
     image: ImagePlan

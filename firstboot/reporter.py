@@ -149,7 +149,8 @@ class Reporter:
             fields["phase"] = UNCLAIMED
         if context is not None:
             fields["node_id"] = context.node_id
-            fields["addresses"] = (context.address,) if context.address else ()
+            fields["addresses"] = tuple(dict.fromkeys(a for a in (context.address, context.storage_address) if a))
+            fields["networks"], fields["unused_cards"] = context.networks, context.unused_cards
         return NodeStatus.model_validate(
             {
                 "phase": self._phase,

@@ -46,10 +46,16 @@ class SlotCredentials(Model):
 
 
 class Overrides(Model):
-    """What is different on this one machine: disk rules by brick class, the management interface, known peers."""
+    """What is different on this one machine, each in place of the plan's; and known peers.
+
+    Disk rules by brick class; the cards of management and storage; those of bonds and of bridges by their name.
+    """
 
     disks: dict[str, DiskRule] = {}
     interface: Interface | None = None
+    storage: Interface | None = None
+    bonds: dict[str, tuple[Interface, ...]] = {}
+    bridges: dict[str, Interface] = {}
     peers: tuple[str, ...] = ()
 
 
@@ -57,7 +63,7 @@ class Seed(Model):
     """One machine's seed."""
 
     format: Literal["trivet-seed"] = "trivet-seed"
-    version: str = "2.0"
+    version: str = "2.1"
     site: SiteIdentity
     slot: SlotCredentials
     plan: Plan

@@ -10,7 +10,7 @@ from firstboot.plan import Mode
 
 TITLES = {
     "identity": "find the seed, become its slot",
-    "network": "bring up the management address and the guest bridge",
+    "network": "bring up management, storage and guest networks",
     "disks": "choose and prepare the brick disks",
     "discover": "announce this node, look for the others",
     "admit": "admit each other by mutual TLS",

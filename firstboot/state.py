@@ -20,17 +20,18 @@ from firstboot.model import Model
 
 
 class KnownMember(Model):
-    """An admitted member: the node that holds the slot, and the address at which mutual TLS last succeeded."""
+    """An admitted member: the node that holds the slot, and the addresses at which mutual TLS last succeeded."""
 
     node_id: str
     address: str
+    storage_address: str | None = None
 
 
 class JournalDocument(Model):
     """The file's content. `phases` holds the moment at which each phase was first done."""
 
     format: Literal["trivet-journal"] = "trivet-journal"
-    version: str = "1.0"
+    version: str = "1.1"
     site_id: str | None = None
     node_id: str | None = None
     phases: dict[str, datetime] = {}

@@ -28,6 +28,26 @@ class PhaseStatus(Model):
     duration_s: float | None = None
 
 
+class CardStatus(Model):
+    """A network card, and the rule that it was chosen by."""
+
+    name: str
+    mac: str
+    carrier: bool
+    rule: str
+
+
+class NetworkStatus(Model):
+    """A network of this node: management, storage or a guest bridge. `link` has the address; no cards: isolated."""
+
+    name: str
+    link: str
+    address: str | None = None
+    vlan: int | None = None
+    bond: str | None = None
+    cards: tuple[CardStatus, ...] = ()
+
+
 class PeerStatus(Model):
     """Another member, by its slot's name; `connected` as glusterd sees it."""
 
@@ -35,6 +55,7 @@ class PeerStatus(Model):
     slot: int
     node_id: str | None = None
     address: str | None = None
+    storage_address: str | None = None
     connected: bool
 
 
@@ -71,7 +92,7 @@ class NodeStatus(Model):
     """
 
     format: Literal["trivet-status"] = "trivet-status"
-    version: str = "1.0"
+    version: str = "1.1"
     phase: str
     state: PhaseState
     reason: str
@@ -83,6 +104,8 @@ class NodeStatus(Model):
     site_id: str | None = None
     site_name: str | None = None
     addresses: tuple[str, ...] = ()
+    networks: tuple[NetworkStatus, ...] = ()
+    unused_cards: tuple[str, ...] = ()
     phases: tuple[PhaseStatus, ...] = ()
     peers: tuple[PeerStatus, ...] = ()
     volumes: tuple[VolumeStatus, ...] = ()

@@ -28,6 +28,13 @@ def render(status: Document) -> str:
         ([_text(p, "name"), _text(p, "state"), _seconds(p)] for p in _items(status, "phases")),
     )
     lines += _section(
+        ["NETWORK", "LINK", "ADDRESS", "CARDS"],
+        ([*(_text(n, key) for key in ("name", "link", "address")), _cards(n)] for n in _items(status, "networks")),
+    )
+    unused = status.get("unused_cards")
+    if isinstance(unused, list) and unused:
+        lines.append(f"unused cards: {', '.join(map(str, unused))}")
+    lines += _section(
         ["PEER", "SLOT", "ADDRESS", "CONNECTED"],
         (
             [_text(p, "name"), _text(p, "slot"), _text(p, "address"), _flag(p, "connected")]
@@ -49,6 +56,17 @@ def _volume(volume: Document) -> list[str]:
     bricks = _items(volume, "bricks")
     online = sum(1 for brick in bricks if brick.get("online") is True)
     return [_text(volume, "name"), _text(volume, "type"), _text(volume, "status"), f"{online}/{len(bricks)}"]
+
+
+def _cards(network: Document) -> str:
+    """The network's cards, those without carrier marked, and what is between: bond and VLAN."""
+    cards = [
+        _text(card, "name") + ("" if card.get("carrier") is True else " (no carrier)")
+        for card in _items(network, "cards")
+    ]
+    bond, vlan = _text(network, "bond"), _text(network, "vlan")
+    over = f"{bond}: " if bond != "-" else ""
+    return f"{over}{', '.join(cards) or 'none: isolated'}{f', VLAN {vlan}' if vlan != '-' else ''}"
 
 
 def _section(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

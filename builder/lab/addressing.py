@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
 
 from firstboot.errors import RefusedError
 from firstboot.plan import Plan
@@ -29,20 +29,36 @@ def short_hash(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()[:6]
 
 
-def bridge_name(lab: str) -> str:
-    """At most 15 characters: the kernel's limit."""
-    return f"trivet-{short_hash(lab)}"
+def bridge_name(lab: str, index: int = 0) -> str:
+    """The lab's switches, from 0. At most 15 characters: the kernel's limit."""
+    return f"trivet-{short_hash(lab)}{f'-{index}' if index else ''}"
 
 
-def tap_name(lab: str, number: int) -> str:
-    """libvirt treats the prefix vnet as its own; this one it leaves alone."""
-    return f"trv{short_hash(lab)}-{number}"
+def port_name(lab: str, index: int) -> str:
+    """This machine's access ports."""
+    return f"trv{short_hash(lab)}-p{index}"
 
 
-def mac_address(lab: str, number: int) -> str:
-    """In QEMU's range; the same lab's node keeps its MAC."""
+def tap_name(lab: str, number: int, index: int = 0) -> str:
+    """A node's cards, from 0. libvirt treats the prefix vnet as its own; this one it leaves alone."""
+    return f"trv{short_hash(lab)}-{number}{chr(ord('a') + index) if index else ''}"
+
+
+def mac_address(lab: str, number: int, index: int = 0) -> str:
+    """In QEMU's range; the same lab's node keeps its MACs."""
     digest = short_hash(lab)
-    return f"52:54:00:{digest[:2]}:{digest[2:4]}:{number % 256:02x}"
+    return f"52:54:{index:02x}:{digest[:2]}:{digest[2:4]}:{number % 256:02x}"
+
+
+def switch_mac(lab: str, index: int) -> str:
+    """Apart from those of cards."""
+    digest = short_hash(lab)
+    return f"52:54:ff:{digest[:2]}:{digest[2:4]}:{index:02x}"
+
+
+def udp_port(lab: str) -> int:
+    """The first of the lab's UDP ports for cables, outside of the kernel's range for outgoing connections."""
+    return 20_000 + int(short_hash(lab), 16) % 400 * 30
 
 
 def choose_subnet(lab: str, used: Iterable[IPv4Network]) -> Subnet:
@@ -77,9 +93,14 @@ def static_subnet(plan: Plan, used: Iterable[IPv4Network]) -> Subnet:
     raise RefusedError(f"network {network} has no address left for the workstation", hint="use a larger network")
 
 
-def node_address(subnet: Subnet, plan: Plan, number: int) -> IPv4Address:
-    """What DHCP offers to the node; with static addressing, the plan's own."""
-    address = plan.slot(number).address
-    if plan.network.method == "static" and address is not None:
-        return address.ip
-    return subnet.network[FIRST_NODE_HOST + number]
+def offered_address(subnet: IPv4Network, number: int) -> IPv4Address:
+    """What DHCP offers to the node."""
+    return subnet[FIRST_NODE_HOST + number]
+
+
+def link_local(mac: str, link: str) -> str:
+    """The IPv6 link-local address of an interface with this MAC, with its scope here (RFC 4291, appendix A)."""
+    parts = [int(part, 16) for part in mac.split(":")]
+    parts = [parts[0] ^ 2, *parts[1:3], 0xFF, 0xFE, *parts[3:]]
+    groups = [f"{parts[i] << 8 | parts[i + 1]:x}" for i in range(0, 8, 2)]
+    return f"{IPv6Address('fe80:0:0:0:' + ':'.join(groups))}%{link}"

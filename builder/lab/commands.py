@@ -223,6 +223,42 @@ def start(number: int, name: str | None) -> None:
 
 
 @lab.command()
+@click.argument("number", type=int)
+@click.argument("card", type=int)
+@_which
+def unplug(number: int, card: int, name: str | None) -> None:
+    """Pull the network cable of a node's card; cards are numbered from 1, management's first.
+
+    \b
+    Example:
+      trivet lab unplug 2 1
+    """
+    from builder.lab import session
+    from builder.lab.state import only_lab
+
+    session.change_cable(only_lab(name), number, card, connected=False)
+    click.echo(f"card {card} of node {number} has no cable; plug it in again: trivet lab plug {number} {card}")
+
+
+@lab.command()
+@click.argument("number", type=int)
+@click.argument("card", type=int)
+@_which
+def plug(number: int, card: int, name: str | None) -> None:
+    """Plug the network cable of a node's card in again.
+
+    \b
+    Example:
+      trivet lab plug 2 1
+    """
+    from builder.lab import session
+    from builder.lab.state import only_lab
+
+    session.change_cable(only_lab(name), number, card, connected=True)
+    click.echo(f"card {card} of node {number} has its cable")
+
+
+@lab.command()
 @_which
 @click.option("--keep-site", is_flag=True, help="Keep the site folder, even if the lab made it.")
 def down(name: str | None, keep_site: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 
-from builder.lab import addressing, bridge, daemon, seeds
+from builder.lab import daemon, dhcp, ports, seeds
 from builder.lab.hypervisor import connected, reachable
 from builder.lab.machine import guest_name
 from builder.lab.process import end_process, running_pid
@@ -20,9 +20,11 @@ def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
     removed = _remove_machines(folder, state) if state is not None else []
     _end_machines(folder)
     daemon.stop_private(folder.libvirt)
-    bridge.stop_dhcp(folder)
-    bridge.remove(addressing.bridge_name(folder.name) if state is None else state.bridge)
-    removed.append(f"bridge {addressing.bridge_name(folder.name)}")
+    dhcp.stop(folder)
+    ports.close(folder)
+    bridges = ports.standing(folder.name) if state is None else [switch.bridge for switch in state.switches]
+    ports.remove(bridges)
+    removed += [f"bridge {bridge}" for bridge in bridges]
     if state is not None and state.site_made and not keep_site and state.site_folder.exists():
         if seeds.is_only_of(state, folder):
             shutil.rmtree(state.site_folder)

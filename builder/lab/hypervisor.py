@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -77,6 +78,23 @@ class Hypervisor:
                 # A daemon that was just started may find only now that the machine had stopped.
                 if guest.isActive():
                     raise
+
+    def connect(self, name: str, mac: str, *, connected: bool) -> None:
+        """Plug a running guest's network cable in, or pull it; raises HypervisorError when it does not run."""
+        guest = self._find(name)
+        with self._told(f"change a cable of {name}"):
+            if guest is None or not guest.isActive():
+                raise HypervisorError(f"{name} does not run, so its cables can't be changed")
+            root = ElementTree.fromstring(guest.XMLDesc())  # noqa: S314  # libvirt's own output
+            for card in root.iterfind("devices/interface"):
+                found = card.find("mac")
+                if found is not None and found.get("address") == mac:
+                    link = card.find("link")
+                    link = ElementTree.SubElement(card, "link") if link is None else link
+                    link.set("state", "up" if connected else "down")
+                    guest.updateDeviceFlags(ElementTree.tostring(card, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+                    return
+        raise HypervisorError(f"{name} has no card {mac}")
 
     def remove(self, name: str) -> None:
         """Power off and forget the guest, its UEFI variables too; an unknown one is fine."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
 
-from builder.lab import bridge, report
+from builder.lab import dhcp, report
 from builder.lab.hypervisor import Power, connected, reachable
 from builder.lab.machine import guest_name
 from builder.lab.serial import Progress, SerialLog
@@ -16,12 +15,12 @@ from firstboot.errors import MissingError
 from firstboot.status import NodeStatus
 
 
-def addresses(folder: LabFolder, state: LabState) -> dict[str, IPv4Address]:
+def addresses(folder: LabFolder, state: LabState) -> dict[str, str]:
     """Known addresses by slot name."""
-    if state.plan.network.method == "static":
+    if not state.home.serves_dhcp:
         return {node.name: node.address for node in state.nodes}
-    known = bridge.leases(folder)
-    return {node.name: known[node.mac] for node in state.nodes if node.mac in known}
+    known = dhcp.leases(folder)
+    return {node.name: str(known[node.mac]) for node in state.nodes if node.mac in known}
 
 
 def collect(folder: LabFolder, state: LabState) -> tuple[report.LabStatus, dict[str, NodeStatus]]:
@@ -30,7 +29,7 @@ def collect(folder: LabFolder, state: LabState) -> tuple[report.LabStatus, dict[
     known = {name: a for name, a in addresses(folder, state).items() if power[name] is Power.ON}
     progress = {node.name: _progress(folder, node) for node in state.nodes}
     speaking = {name: known[name] for name in known if progress[name].from_agent}
-    reports = ask_all(open_site(state.site_folder), [str(address) for address in speaking.values()])
+    reports = ask_all(open_site(state.site_folder), list(speaking.values()))
     replies = dict(zip(speaking, reports, strict=True))
     answers = {name: reply.status for name, reply in replies.items() if reply.status is not None}
     nodes = tuple(
@@ -58,17 +57,17 @@ def login(folder: LabFolder, state: LabState, node: NodeRecord, command: Sequenc
             f"{node.name} has no address yet", hint=f"see how far it is: trivet lab console {node.number}"
         )
     site = open_site(state.site_folder)
-    fetch_host_keys(site, str(address))
+    fetch_host_keys(site, address)
     # As with ssh itself, one word is a line for the node's shell; several are a program and its arguments.
     words = ["bash", "-c", *command] if len(command) == 1 else list(command)
-    return ssh_argv(site, str(address), words)
+    return ssh_argv(site, address, words)
 
 
 def describe(
     node: NodeRecord,
     power: Power,
     progress: Progress,
-    address: IPv4Address | None,
+    address: str | None,
     report_of: NodeReport | None,
 ) -> report.LabNode:
     """One node's line: its own answer first, else what its console shows."""
@@ -79,7 +78,7 @@ def describe(
         phase=progress.stage,
         state=progress.state or "booting",
         reason=progress.text,
-        address=str(address) if address else None,
+        address=address,
     )
     if power is not Power.ON:
         return base.model_copy(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from builder.lab import wiring
 from builder.lab.state import LabFolder, LabState
 from builder.lab.view import View
 from builder.site.folder import Site, create_site, open_site
@@ -45,7 +46,9 @@ def plug_in(folder: LabFolder, state: LabState, view: View) -> None:
         if not disk.exists():
             view.step(f"{node.name}: seed of slot {node.number}")
             site = open_site(state.site_folder)
-            seed = issue_seed(site, node.number, written_to=str(disk), again=was_ours(site, node.number, disk))
+            cards = wiring.overrides(state.plan.network, node)
+            ours = was_ours(site, node.number, disk)
+            seed = issue_seed(site, node.number, written_to=str(disk), overrides=cards, again=ours)
             write_seed_disk(disk, seed)
 
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from builder.lab import image, members, report, resources, seeds, times, up, watch
-from builder.lab.hypervisor import connected
+from builder.lab.hypervisor import connected as connected_to
 from builder.lab.machine import guest_name
 from builder.lab.serial import Progress
 from builder.lab.state import LabFolder, LabState, lab_folder, lab_names, load, locked
@@ -38,7 +38,7 @@ def bring_up(folder: LabFolder, wish: up.Wish, *, timeout_s: float | None, wait:
         up.make_ground(folder, state, view)
         state = up.make_files(folder, state, view)
         seeds.plug_in(folder, state, view)
-        with connected(state.libvirt_uri) as guests:
+        with connected_to(state.libvirt_uri) as guests:
             watcher = watch.Watcher(folder, state, view)
             up.power_on_all(folder, state, guests, view, watcher.pause)
             limits = LIMITS[state.accelerator]
@@ -61,7 +61,7 @@ def stop_node(folder: LabFolder, number: int) -> None:
     """Power off hard."""
     state = load(folder)
     node = state.node(number)
-    with locked(folder), connected(state.libvirt_uri) as guests:
+    with locked(folder), connected_to(state.libvirt_uri) as guests:
         guests.power_off(guest_name(state.name, node.name))
 
 
@@ -71,9 +71,17 @@ def start_node(folder: LabFolder, number: int) -> None:
     node = state.node(number)
     with locked(folder), View((node.name,)) as view:
         up.make_ground(folder, state, view)
-        with connected(state.libvirt_uri) as guests:
+        with connected_to(state.libvirt_uri) as guests:
             up.power_on(folder, state, node, guests)
         view.progress(node.name, Progress(stage="firmware"))
+
+
+def change_cable(folder: LabFolder, number: int, card: int, *, connected: bool) -> None:
+    """Plug in or pull the cable of a node's card (from 1)."""
+    state = load(folder)
+    node, mac = state.node(number), state.card(number, card).mac
+    with locked(folder), connected_to(state.libvirt_uri) as guests:
+        guests.connect(guest_name(state.name, node.name), mac, connected=connected)
 
 
 def print_status(status: report.LabStatus, *, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""The lab's state folder: what one lab made, so that any later command can go on or clean up; format trivet-lab 1."""
+"""The lab's state folder: what one lab made, so that any later command can go on or clean up; format trivet-lab 2."""
 
 from __future__ import annotations
 
@@ -33,23 +33,73 @@ class DiskRecord(Model):
     solid_state: bool = False
 
 
+class SwitchRecord(Model):
+    """A switch of the lab: a bridge of this machine, with a MAC that stays."""
+
+    bridge: str
+    mac: MacAddress
+    mtu: int
+
+
+class PortRecord(Model):
+    """This machine's place in a network of the lab: `link` is the switch's bridge or, tagged, an access port of it.
+
+    Without a subnet it has link-local addresses alone.
+    """
+
+    switch: SwitchRecord
+    link: str
+    vlan: int | None = None
+    mtu: int
+    subnet: IPv4Network | None = None
+    address: IPv4Address | None = None
+    serves_dhcp: bool = False
+
+
+class Cable(Model):
+    """A cable straight to another machine: frames go by UDP between two ports of this machine's loopback."""
+
+    local_port: int
+    remote_port: int
+
+
+class CardRecord(Model):
+    """A network card: at a switch of the lab, or at a cable."""
+
+    mac: MacAddress
+    tap: str
+    bridge: str | None
+    mtu: int
+    cable: Cable | None = None
+
+
 class NodeRecord(Model):
-    """One machine of the lab; it fills the slot of its number. `address` is what DHCP offers to its MAC."""
+    """One machine of the lab; it fills the slot of its number.
+
+    `address` is where it will be reached: the plan's, what DHCP offers to its MAC, or link-local with its scope.
+    """
 
     number: int
     name: Name
-    mac: MacAddress
     serial: str
-    tap: str
-    address: IPv4Address
+    cards: tuple[CardRecord, ...] = Field(min_length=1)
+    address: str
+    storage_address: IPv4Address | None = None
+    """What DHCP offers to `storage_mac` in the storage network, if it is served there."""
+    storage_mac: MacAddress | None = None
     disks: tuple[DiskRecord, ...] = ()
+
+    @property
+    def mac(self) -> str:
+        """The first card's MAC: that of the management network."""
+        return self.cards[0].mac
 
 
 class LabState(Model):
     """One lab. `stage` is `making` until every file and interface stands once; a command may then go on or undo."""
 
     format: Literal["trivet-lab"] = "trivet-lab"
-    version: str = "1.0"
+    version: str = "2.0"
     name: str
     stage: Literal["making", "made"] = "making"
     plan: Plan
@@ -65,12 +115,25 @@ class LabState(Model):
     """Folder of the QEMU that runs the machines in place of this machine's own; see builder/lab/emulator.py."""
     memory_mib: int = Field(ge=256)
     cpus: int = Field(ge=1)
-    bridge: str
-    subnet: IPv4Network
-    host_address: IPv4Address
+    switches: tuple[SwitchRecord, ...] = Field(min_length=1)
+    ports: tuple[PortRecord, ...] = Field(min_length=1)
+    """The management network's first, by which nodes are reached."""
     libvirt_uri: str
     private_daemon: bool
     nodes: tuple[NodeRecord, ...]
+
+    @property
+    def home(self) -> PortRecord:
+        """Where this machine is in the management network."""
+        return self.ports[0]
+
+    def card(self, number: int, card: int) -> CardRecord:
+        """A node's card, from 1; raises BadInputError naming those there are."""
+        cards = self.node(number).cards
+        if not 1 <= card <= len(cards):
+            there = ", ".join(f"{index} ({one.mac})" for index, one in enumerate(cards, 1))
+            raise BadInputError(f"node {number} has no card {card}", hint=f"its cards are {there}")
+        return cards[card - 1]
 
     def node(self, number: int) -> NodeRecord:
         """The node of that number; raises BadInputError naming those there are."""
@@ -136,6 +199,11 @@ class LabFolder:
     @property
     def dhcp(self) -> Path:
         return self.path / "dhcp"
+
+    @property
+    def ports(self) -> Path:
+        """Pid files of access ports."""
+        return self.path / "ports"
 
     @property
     def times_file(self) -> Path:

@@ -8,13 +8,26 @@ from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
 
-from builder.lab import addressing, bridge, daemon, disks, emulator, image, machine, probe, resources, times
+from builder.lab import (
+    addressing,
+    daemon,
+    dhcp,
+    disks,
+    emulator,
+    image,
+    machine,
+    ports,
+    probe,
+    resources,
+    times,
+    wiring,
+)
 from builder.lab.hypervisor import Hypervisor, Power
 from builder.lab.serial import POWER_ON
-from builder.lab.state import LabFolder, LabState, NodeRecord, labs_root, load, save
+from builder.lab.state import DiskRecord, LabFolder, LabState, NodeRecord, PortRecord, labs_root, load, save
 from builder.lab.view import View
 from firstboot.errors import BadInputError, RefusedError
-from firstboot.plan import Plan
+from firstboot.plan import Plan, SlotPlan
 
 STAGGER_S = 5.0
 """Between two power-ons: machines that boot in step all wait for the same core and disk."""
@@ -58,23 +71,10 @@ def design(
             f"{count} nodes are asked for, but plan {wish.plan.name} has {len(wish.plan.slots)} slots",
             hint="give --nodes a number from 1 to the plan's slots, or change the profile's slots",
         )
-    if wish.plan.network.method == "static":
-        subnet = addressing.static_subnet(wish.plan, used)
-    else:
-        subnet = addressing.choose_subnet(name, used)
+    wiring.check(wish.plan, count)
+    places = ports.design(name, wish.plan, used)
     records = disks.plan_disks(wish.plan)
-    nodes = tuple(
-        NodeRecord(
-            number=slot.number,
-            name=slot.name,
-            mac=slot.match.mac or addressing.mac_address(name, slot.number),
-            serial=slot.match.serial or machine.guest_name(name, slot.name),
-            tap=addressing.tap_name(name, slot.number),
-            address=addressing.node_address(subnet, wish.plan, slot.number),
-            disks=records,
-        )
-        for slot in wish.plan.slots[:count]
-    )
+    nodes = tuple(_node(name, wish.plan, slot, places, records) for slot in wish.plan.slots[:count])
     return LabState(
         name=name,
         plan=wish.plan,
@@ -87,13 +87,37 @@ def design(
         accelerator_reason=acceleration.reason,
         memory_mib=wish.memory_mib,
         cpus=wish.cpus or CPUS[acceleration.kind],
-        bridge=addressing.bridge_name(name),
-        subnet=subnet.network,
-        host_address=subnet.host,
+        switches=wiring.switches(name, wish.plan.network),
+        ports=places,
         libvirt_uri=libvirt_uri,
         private_daemon=private_daemon,
         other_qemu=other_qemu.folder if other_qemu else None,
         nodes=nodes,
+    )
+
+
+def _node(
+    lab: str, plan: Plan, slot: SlotPlan, places: tuple[PortRecord, ...], data: tuple[DiskRecord, ...]
+) -> NodeRecord:
+    """One machine, and where it will be reached: the plan's address, what DHCP offers, or a link-local one."""
+    cards = wiring.cards(lab, plan, slot.number)
+    home, *more = places
+    if slot.address is not None:
+        address = str(slot.address.ip)
+    elif home.subnet is not None:
+        address = str(addressing.offered_address(home.subnet, slot.number))
+    else:
+        address = addressing.link_local(cards[0].mac, home.link)
+    offered = [addressing.offered_address(port.subnet, slot.number) for port in more if port.subnet is not None]
+    return NodeRecord(
+        number=slot.number,
+        name=slot.name,
+        serial=slot.match.serial or machine.guest_name(lab, slot.name),
+        cards=cards,
+        address=address,
+        storage_address=offered[0] if offered else None,
+        storage_mac=wiring.storage_mac(plan.network, cards) if offered else None,
+        disks=data,
     )
 
 
@@ -122,7 +146,7 @@ def begin(folder: LabFolder, wish: Wish, view: View) -> LabState:
     private = not daemon.system_daemon_runs()
     uri = daemon.private_uri(folder.libvirt) if private else daemon.SYSTEM_URI
     qemu = emulator.choose(acceleration.kind, private, view)
-    state = design(folder.name, wish, source.resolve(), bridge.routed_networks(), acceleration, uri, private, qemu)
+    state = design(folder.name, wish, source.resolve(), dhcp.routed_networks(), acceleration, uri, private, qemu)
     folder.path.mkdir(mode=0o711, exist_ok=True)
     save(folder, state)
     return state
@@ -154,9 +178,11 @@ def refuse_other(state: LabState, wish: Wish) -> None:
 
 def make_ground(folder: LabFolder, state: LabState, view: View) -> None:
     """Bridge, DHCP, libvirt daemon: what machines stand on. What stands already is left alone."""
-    view.step(f"isolated network {state.subnet} on bridge {state.bridge}, this machine is {state.host_address}")
-    bridge.build(state)
-    bridge.serve_dhcp(folder, state)
+    home = state.home
+    where = f"{home.subnet}, this machine is {home.address}" if home.subnet else "link-local addresses"
+    view.step(f"isolated network on {home.link}: {where}")
+    ports.build(folder, state.switches, state.ports)
+    dhcp.serve(folder, state)
     if state.private_daemon and not daemon.private_runs(folder.libvirt):
         view.step("no libvirt daemon answers: running a private one")
         daemon.start_private(folder.libvirt, state.other_qemu)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from builder.profile import check_access, check_network, check_slots, check_storage
+from builder.profile import check_access, check_addresses, check_links, check_network, check_slots, check_storage
 from builder.profile.model import Profile
 from builder.profile.problems import Problem
 
@@ -27,10 +27,14 @@ CHECKS: Sequence[Check] = (
     Check(("slots",), check_slots.names),
     Check(("slots",), check_slots.machines),
     Check(("slots",), check_slots.zones),
-    Check(("slots", "network"), check_network.addresses),
-    Check(("slots", "network"), check_network.gateway),
-    Check(("slots", "network"), check_network.interface),
-    Check(("mode", "network"), check_network.guest_bridge),
+    Check(("slots", "network"), check_addresses.addresses),
+    Check(("slots", "network"), check_addresses.gateway),
+    Check(("slots", "network"), check_links.interfaces),
+    Check(("network",), check_links.bonds),
+    Check(("mode", "network"), check_links.bridges),
+    Check(("network",), check_links.link_names),
+    Check(("network",), check_links.sharing),
+    Check(("network",), check_links.mtus),
     Check(("network",), check_network.services),
     Check(("mode", "bricks", "volumes", "domains"), check_storage.mode),
     Check(("bricks",), check_storage.brick_names),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from builder.profile.compile_network import compile_network, management_address, storage_address
 from builder.profile.model import Bricks, Profile, Rule, Slot, Volume
 from firstboot import plan
 from firstboot.disks.lvm import metadata_bytes
@@ -14,7 +15,6 @@ LABEL_BYTES = 64 * 1024**2
 
 def compile_plan(profile: Profile) -> Plan:
     """The plan of a profile that `load_profile` has checked."""
-    network = profile.network
     return Plan(
         name=profile.name,
         mode=profile.mode,
@@ -25,22 +25,8 @@ def compile_plan(profile: Profile) -> Plan:
             formats=profile.image.formats,
             root_size_bytes=profile.image.root_size,
         ),
-        slots=tuple(_slot(number, slot) for number, slot in enumerate(profile.slots, 1)),
-        network=plan.NetworkPlan(
-            interface=plan.Interface(name=network.interface.name, mac=network.interface.mac),
-            method=network.method,
-            gateway=network.gateway,
-            mtu=network.mtu,
-            guest_bridge=plan.GuestBridge(
-                name=network.guest_bridge.name, libvirt_network=network.guest_bridge.libvirt_network
-            )
-            if network.guest_bridge
-            else None,
-            dns=network.dns,
-            search=network.search,
-            ntp=network.ntp,
-            proxy=network.proxy,
-        ),
+        slots=tuple(_slot(profile, index) for index in range(len(profile.slots))),
+        network=compile_network(profile.network),
         bricks=tuple(_bricks(profile, bricks) for bricks in profile.bricks),
         volumes=tuple(_volume(profile, volume) for volume in profile.volumes),
         domains=tuple(
@@ -103,13 +89,15 @@ def compile_rule(rule: Rule, *, default_min_bytes: int) -> plan.DiskRule:
     )
 
 
-def _slot(number: int, slot: Slot) -> plan.SlotPlan:
+def _slot(profile: Profile, index: int) -> plan.SlotPlan:
+    slot = profile.slots[index]
     return plan.SlotPlan(
-        number=number,
-        name=slot_name(number, slot),
+        number=index + 1,
+        name=slot_name(index + 1, slot),
         zone=slot.zone or "",
         match=plan.Match(mac=slot.match.mac, serial=slot.match.serial),
-        address=slot.address,
+        address=management_address(profile, index),
+        storage_address=storage_address(profile, index),
     )
 
 

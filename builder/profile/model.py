@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
+from builder.profile.network import Network
+from builder.profile.parts import Part, Short, named
 from builder.profile.scalars import (
-    BRIDGE_PATTERN,
     ELEMENT_PATTERN,
-    HOST_PATTERN,
-    INTERFACE_PATTERN,
     OPTION_PATTERN,
     PACKAGE_PATTERN,
-    Address,
     Count,
     Flag,
     InterfaceAddress,
@@ -28,22 +26,9 @@ from firstboot.plan import GIB, Mode, VolumeType
 FORMAT = 1
 MAX_SLOTS = 300
 
-Short = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Host = Annotated[str, StringConstraints(pattern=HOST_PATTERN, max_length=253)]
 Package = Annotated[str, StringConstraints(pattern=PACKAGE_PATTERN, max_length=100)]
 Element = Annotated[str, StringConstraints(pattern=ELEMENT_PATTERN, max_length=100)]
 OptionName = Annotated[str, StringConstraints(pattern=OPTION_PATTERN, max_length=100)]
-
-
-class Part(BaseModel):
-    """A part of a profile: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def named(value: object) -> object:
-    """A name alone stands for a mapping with nothing but that name."""
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _slots(value: object) -> object:
@@ -91,40 +76,9 @@ class Slot(Part):
     address: InterfaceAddress | None = Field(
         None, description="Management address with prefix length, for method static."
     )
-
-
-class NetworkInterface(Part):
-    """Which interface is the management interface."""
-
-    name: Annotated[str, StringConstraints(pattern=INTERFACE_PATTERN)] | None = Field(
-        None, description="Name, such as eno1."
+    storage_address: InterfaceAddress | None = Field(
+        None, description="Storage address with prefix length, for storage.method static."
     )
-    mac: Mac | None = Field(None, description="MAC address; only a site of one slot has just one.")
-
-
-class Bridge(Part):
-    """The bridge for guests, and the libvirt network on it."""
-
-    name: Annotated[str, StringConstraints(pattern=BRIDGE_PATTERN)] = Field("br0", description="The Linux bridge.")
-    libvirt_network: Name = Field("guests", description="The libvirt network's name.")
-
-
-class Network(Part):
-    """The management network and the guest bridge."""
-
-    interface: Annotated[NetworkInterface, BeforeValidator(named, json_schema_input_type=NetworkInterface | str)] = (
-        Field(NetworkInterface(), description="Management interface; without it the first wired one.")
-    )
-    method: Literal["dhcp", "static"] = Field("dhcp", description="Where the management address comes from.")
-    gateway: Address | None = Field(None, description="Default gateway, for method static.")
-    mtu: Annotated[Count, Field(ge=1280, le=9216)] = Field(1500, description="MTU of the management network.")
-    guest_bridge: Annotated[Bridge, BeforeValidator(named, json_schema_input_type=Bridge | str)] | None = Field(
-        None, description="Bridge for guests; its uplink is the management interface."
-    )
-    dns: Annotated[tuple[Address, ...], BeforeValidator(parse_list)] = Field((), description="DNS servers.")
-    search: Annotated[tuple[Host, ...], BeforeValidator(parse_list)] = Field((), description="DNS search domains.")
-    ntp: Annotated[tuple[Host, ...], BeforeValidator(parse_list)] = Field((), description="Time servers.")
-    proxy: Short | None = Field(None, description="HTTP proxy of the nodes, such as http://proxy.example:3128.")
 
 
 class Rule(Part):
@@ -204,7 +158,7 @@ class Profile(Part):
             | Annotated[list[Slot | Name], Field(min_length=1, max_length=MAX_SLOTS)],
         ),
     ] = Field(description="How many nodes, or a list of them.")
-    network: Network = Field(Network(), description="The management network and the guest bridge.")
+    network: Network = Field(Network(), description="The networks of the nodes.")
     bricks: Annotated[
         tuple[Annotated[Bricks, BeforeValidator(named, json_schema_input_type=Bricks | str)], ...],
         Field(max_length=16),

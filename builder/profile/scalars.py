@@ -23,7 +23,8 @@ UNITS = {
 
 SIZE_PATTERN = r"^[0-9]+(\.[0-9]+)? ?(B|[KMGT]i?B)$"
 NAME_PATTERN = r"^[a-z]([a-z0-9-]{0,29}[a-z0-9])?$"
-INTERFACE_PATTERN = r"^[A-Za-z0-9_.-]{1,15}$"
+INTERFACE_PATTERN = r"^[A-Za-z0-9_.*?\[\]!-]{1,64}$"
+PCI_PATTERN = r"^[0-9a-f:.*?\[\]!-]{1,64}$"
 BRIDGE_PATTERN = r"^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$"
 MAC_PATTERN = r"^[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}$"
 PACKAGE_PATTERN = r"^[a-z0-9][a-z0-9+.-]+$"
@@ -33,7 +34,8 @@ HOST_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Z
 
 PATTERN_WORDS = {
     NAME_PATTERN: "small letters, digits and dashes, from a letter to a letter or digit, at most 31 characters",
-    INTERFACE_PATTERN: "an interface name such as eno1, at most 15 characters",
+    INTERFACE_PATTERN: "an interface name or glob such as eno1 or ens*f0",
+    PCI_PATTERN: "a PCI address or glob such as 0000:03:00.*",
     BRIDGE_PATTERN: "small letters, digits and dashes, from a letter on, at most 15 characters",
     MAC_PATTERN: "a MAC address such as 52:54:00:12:34:56",
     PACKAGE_PATTERN: "the name of a Debian package",

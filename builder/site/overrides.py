@@ -1,33 +1,40 @@
-"""What is different on one machine, as a person writes it for its seed: disks, interface, peers."""
+"""What is different on one machine, as a person writes it for its seed: disks, network cards, peers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field, ValidationError
 
 from builder.profile.compile import DEFAULT_MIN_SIZE, compile_rule
+from builder.profile.compile_network import compile_interface
 from builder.profile.document import read_document
 from builder.profile.explain import explain
 from builder.profile.load import read_text
-from builder.profile.model import Host, NetworkInterface, Part, Rule, named
+from builder.profile.model import Rule
+from builder.profile.network import Card, LinkName
+from builder.profile.parts import Host, Part
 from builder.profile.problems import Problem, ProfileError, allowed_of
 from builder.profile.scalars import Name, parse_list
-from firstboot.plan import Interface, Plan
+from firstboot.plan import Plan
 from firstboot.seed import Overrides
 
 WHAT = "override file"
-HINT = "correct the file; its keys are disks (brick class: rule), interface and peers"
+HINT = "correct the file; its keys are disks (brick class: rule), interface, storage, bonds, bridges and peers"
 
 
 class OverrideFile(Part):
     """The file that --overrides takes; rules are whole, they are not merged with the profile's."""
 
     disks: dict[Name, Rule] = Field({}, description="Disk rule of this machine, by brick class.")
-    interface: Annotated[NetworkInterface, BeforeValidator(named)] | None = Field(
-        None, description="Management interface of this machine."
+    interface: Card | None = Field(None, description="Management interface of this machine.")
+    storage: Card | None = Field(None, description="Storage interface of this machine.")
+    bonds: dict[LinkName, Annotated[tuple[Card, ...], Field(min_length=1), BeforeValidator(parse_list)]] = Field(
+        {}, description="Rules of this machine's cards, by bond."
     )
+    bridges: dict[LinkName, Card] = Field({}, description="Interface of this machine, by bridge.")
     peers: Annotated[tuple[Host, ...], BeforeValidator(parse_list), Field(max_length=300)] = Field(
         (), description="Where other nodes are."
     )
@@ -46,21 +53,41 @@ def load_overrides(path: Path, plan: Plan) -> Overrides:
                 Problem(found.place, found.message, found.allowed, document.line_of(found.place))
                 for found in explain(error, OverrideFile)
             ]
-    known = [brick_class.name for brick_class in plan.bricks]
-    for name in written.disks:
-        if name not in known:
-            place = ("disks", name)
-            allowed = allowed_of(name, known, what="brick classes are")
-            problems.append(Problem(place, "is no brick class of the site", allowed, document.line_of(place)))
+    for problem in _unknown(written, plan):
+        problems.append(Problem(problem.place, problem.message, problem.allowed, document.line_of(problem.place)))
     if problems:
         raise ProfileError(path, problems, what=WHAT, hint=HINT)
-    interface = written.interface
+    return _compile(written, plan)
+
+
+def _unknown(written: OverrideFile, plan: Plan) -> Iterator[Problem]:
+    """What the site does not have, and so can't be different here."""
+    network = plan.network
+    parts: tuple[tuple[str, Iterable[str], str, list[str]], ...] = (
+        ("disks", written.disks, "brick class", [brick_class.name for brick_class in plan.bricks]),
+        ("bonds", written.bonds, "bond", [bond.name for bond in network.bonds]),
+        ("bridges", written.bridges, "bridge", [bridge.name for bridge in network.bridges if not bridge.isolated]),
+    )
+    for key, names, what, known in parts:
+        for name in names:
+            if name not in known:
+                plural = "brick classes" if what == "brick class" else f"{what}s"
+                allowed = allowed_of(name, known, what=f"{plural} are")
+                yield Problem((key, name), f"is no {what} of the site", allowed)
+    if written.storage is not None and network.storage is None:
+        yield Problem(("storage",), "is given, but the site has no storage network", "leave it out")
+
+
+def _compile(written: OverrideFile, plan: Plan) -> Overrides:
     return Overrides(
         disks={
             name: compile_rule(rule, default_min_bytes=_default_min(plan, name))
             for name, rule in written.disks.items()
         },
-        interface=Interface(name=interface.name, mac=interface.mac) if interface else None,
+        interface=compile_interface(written.interface) if written.interface else None,
+        storage=compile_interface(written.storage) if written.storage else None,
+        bonds={name: tuple(compile_interface(rule) for rule in rules) for name, rules in written.bonds.items()},
+        bridges={name: compile_interface(rule) for name, rule in written.bridges.items()},
         peers=written.peers,
     )
 

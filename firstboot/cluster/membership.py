@@ -28,7 +28,7 @@ from firstboot.errors import TrivetError
 from firstboot.network import connections
 from firstboot.network.facts import reachable_addresses, read_links
 from firstboot.network.packetfilter import THE_FILTER
-from firstboot.network.phase import current_address
+from firstboot.network.phase import current_addresses
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
 from firstboot.state import Journal, KnownMember
@@ -113,10 +113,9 @@ class Membership:
             before, context.members = context.members, self._members(context, running)
             names.keep(context.members.values())
             if _addresses(before) != _addresses(context.members):
-                THE_FILTER.follow(_addresses(context.members))
+                THE_FILTER.follow(member.data_address for member in context.members.values())
             connections.drop(_addresses(before) - _addresses(context.members))
-            known = {s: KnownMember(node_id=m.node_id, address=m.address) for s, m in context.members.items()}
-            self._journal.know_members(known)
+            self._journal.know_members({slot: _known(member) for slot, member in context.members.items()})
 
     def _follow(self, context: Context) -> None:
         """After each round of visits: follow addresses that changed, this node's own too.
@@ -126,10 +125,13 @@ class Membership:
         running = self._running
         if running is None or "admit" not in context.finished:
             return
-        address = current_address(context)
+        address, storage_address = current_addresses(context)
         if address is not None and address != context.address:
             log.info("this node's address is %s now, not %s", address, context.address)
             context.address = address
+        if storage_address is not None and storage_address != context.storage_address:
+            log.info("this node's storage address is %s now, not %s", storage_address, context.storage_address)
+            context.storage_address = storage_address
         self._announce(context, running)
         self._keep_members(context, running)
 
@@ -260,6 +262,7 @@ class Membership:
             founder=votes.founder,
             run=ballot.identity.run,
             address=context.address,
+            storage_address=context.storage_address,
             authority=context.authority,
         )
 
@@ -272,12 +275,15 @@ class Membership:
         remembered, claims = self._journal.document.members, running.ballot.claims
         members = {}
         for slot in context.plan.slots:
-            contact = running.ballot.roster.contacts.get(slot.number)
-            address = context.address if slot.number == context.slot.number else contact.address if contact else None
-            address = address or (remembered[slot.number].address if slot.number in remembered else None)
+            here: Context | Contact | None = running.ballot.roster.contacts.get(slot.number)
+            if slot.number == context.slot.number:
+                here = context
+            before = remembered.get(slot.number)
+            address = (here.address if here else None) or (before.address if before else None)
+            storage = (here.storage_address if here else None) or (before.storage_address if before else None)
             if slot.number in claims and address is not None:
                 name = names.host_name(slot.name, context.claimed_seed.site.name)
-                members[slot.number] = Member(slot.number, slot.name, claims[slot.number], address, name)
+                members[slot.number] = Member(slot.number, slot.name, claims[slot.number], address, name, storage)
         return members
 
     @staticmethod
@@ -286,7 +292,11 @@ class Membership:
 
 
 def _addresses(members: Mapping[int, Member]) -> set[str]:
-    return {member.address for member in members.values()}
+    return {a for member in members.values() for a in (member.address, member.storage_address) if a is not None}
+
+
+def _known(member: Member) -> KnownMember:
+    return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
 
 
 def endpoint(peer: str, port: int) -> Endpoint:
@@ -307,5 +317,6 @@ def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerS
         slot=slot.number,
         node_id=node_id,
         address=contact.address if contact else None,
+        storage_address=contact.storage_address if contact else None,
         connected=contact is not None and contact.reachable,
     )

@@ -1,4 +1,7 @@
-"""Stable names: every member's name in a marked block of /etc/hosts, kept to where it last proved itself."""
+"""Stable names: every member's name in a marked block of /etc/hosts, kept to where it last proved itself.
+
+That is the storage network, where the site has one.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def host_name(slot_name: str, site_name: str) -> str:
 def merge(hosts: str, members: Iterable[Member]) -> str:
     """The hosts file's text with the block replaced or appended; everything else stays as it is."""
     block = [BEGIN]
-    block += [f"{m.address}\t{m.host_name} {m.name}" for m in sorted(members, key=lambda m: m.slot)]
+    block += [f"{m.data_address}\t{m.host_name} {m.name}" for m in sorted(members, key=lambda m: m.slot)]
     block.append(END)
     kept = _outside(hosts.splitlines())
     return "\n".join([*kept, *block]) + "\n"

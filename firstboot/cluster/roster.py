@@ -30,7 +30,14 @@ class Contact:
         stated = self.view.address
         if stated is not None and stated in self.answered and is_ipv4(stated):
             return stated
-        return next((address for address in self.answered if is_ipv4(address)), None)
+        others = (address for address in self.answered if address != self.view.storage_address)
+        return next((address for address in others if is_ipv4(address)), None)
+
+    @property
+    def storage_address(self) -> str | None:
+        """The IPv4 address that the member states for storage, if it answered there."""
+        stated = self.view.storage_address
+        return stated if stated is not None and stated in self.answered and is_ipv4(stated) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,9 @@ def fold(roster: Roster, claims: Mapping[int, str], visit: Visit) -> Roster:
         return _meet_rival(roster, visit)
     known = roster.contacts.get(slot)
     before = known.answered if known is not None and known.view.node_id == view.node_id else ()
-    answered = before if before[:1] == (address,) else (address, *(other for other in before if other != address))
+    answered = (address, *(other for other in before if other != address))
+    if address in before and address in (before[0], view.address, view.storage_address):
+        answered = before  # where it is visited in each round: no news
     incumbents, rivals, failures = roster.incumbents, roster.rivals, roster.failures
     contact = Contact(view, answered[:MAX_ANSWERED])
     if contact == known and visit.incumbent is None and slot not in incumbents and slot not in failures:
@@ -160,6 +169,12 @@ def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
                 + _claimants(roster, slot),
                 f"check the network between this node and {stated}, TCP port 7463",
             )
+        storage = contact.view.storage_address
+        if storage is not None and contact.storage_address is None:
+            return WaitFor(
+                f"slot {slot} ({names[slot]}) does not answer at its storage address {storage}",
+                f"check the storage network between this node and {storage}, TCP port 7463: cable, VLAN, switch",
+            )
     return None
 
 
@@ -180,6 +195,9 @@ def targets(
             address = contact.address
             if address is not None:
                 chosen.append(Target(slot, Endpoint(address, _port(hinted(slot), address, port))))
+                storage = contact.view.storage_address
+                if storage is not None and is_ipv4(storage):
+                    chosen.append(Target(slot, Endpoint(storage, port)))
                 continue
         incomplete = incomplete or slot != roster.own_slot
         offers = hinted(slot)
@@ -234,7 +252,8 @@ def _place(roster: Roster, node_id: str) -> str:
 
 
 def _stated(contact: Contact, port: int) -> list[Endpoint]:
-    return [Endpoint(contact.view.address, port)] if contact.view.address else []
+    stated = (contact.view.address, contact.view.storage_address)
+    return [Endpoint(address, port) for address in stated if address]
 
 
 def _port(offers: Sequence[Endpoint], address: str, default: int) -> int:

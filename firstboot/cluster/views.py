@@ -16,11 +16,12 @@ class View(Model):
 
     `releases` are its agreements on who shall get a slot instead; `attempt` is what it takes part in, `ready` what it
     gave its consent to; see firstboot.cluster.ballots. `run` is random, made anew at each start of the agent.
-    `address` is the management address that it wants to be reached at; it counts only once TLS succeeds there.
+    `address` is the management address that it wants to be reached at, `storage_address` the one for Gluster; each
+    counts only once TLS succeeds there.
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.0"
+    version: str = "2.1"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -34,5 +35,6 @@ class View(Model):
     founder: int | None = None
     run: Id | None = None
     address: str | None = Field(default=None, max_length=64)
+    storage_address: str | None = Field(default=None, max_length=64)
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""

@@ -60,7 +60,7 @@ def check_tls(node: Node) -> Iterator[Judgement]:
     members = node.members
     here = Member(node.slot.number, "this node", node.journal.node_id or "", "127.0.0.1", "")
     goals = [here, *(members[slot.number] for slot in node.others if slot.number in members)]
-    tasks = [partial(attempt, member.address) for member in goals]
+    tasks = [partial(attempt, member.data_address) for member in goals]
     for member, result in zip(goals, gather(tasks, limit_s=LIMIT_S, workers=WORKERS), strict=True):
         yield judge_handshake(member, result)
 
@@ -90,7 +90,7 @@ def judge_ports() -> Judgement:
 
 def judge_handshake(member: Member, result: Result[Handshake]) -> Judgement:
     """A glusterd that speaks TLS proves its node, and takes this one's certificate."""
-    about = f"glusterd of {member.name} ({member.address})"
+    about = f"glusterd of {member.name} ({member.data_address})"
     if not isinstance(result, Value):
         return failed(f"no answer within {LIMIT_S:g} s", "is it on, and on this network?", about=about)
     answer = result.value
@@ -111,7 +111,7 @@ def check_filter(node: Node) -> Iterator[Judgement]:
         yield skipped("phase pool has not begun yet")
         return
     listed = packetfilter.read()
-    yield judge_filter(listed, [member.address for member in node.members.values()])
+    yield judge_filter(listed, [member.data_address for member in node.members.values()])
     if listed is not None:
         yield judge_strangers(packetfilter.refused(listed))
 

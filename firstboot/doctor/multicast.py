@@ -16,7 +16,7 @@ from firstboot.doctor import dnsquery
 from firstboot.doctor.node import Node
 from firstboot.doctor.report import Judgement, failed, passed, skipped, warned
 from firstboot.network.facts import Link, reachable_addresses, read_links
-from firstboot.network.phase import management_address
+from firstboot.network.topology import MANAGEMENT
 from firstboot.network.wanted import want
 from firstboot.plan import SlotPlan
 
@@ -65,10 +65,10 @@ def interfaces(node: Node, links: Sequence[Link]) -> tuple[Link, ...]:
     """The management interface; every wired one with carrier and an address while there is no seed that names it."""
     if node.seed is None:
         return tuple(link for link in links if link.wired and link.carrier and link.addresses)
-    wanted = want(node.seed.plan.network, node.slot, node.seed.overrides.interface, tuple(links))
-    if management_address(wanted, tuple(links)) is None:
+    wanted = want(node.seed.plan.network, node.slot, node.seed.overrides, links)
+    if wanted.address_of(MANAGEMENT, links) is None:
         return ()
-    return tuple(link for link in links if link.name == wanted.management)
+    return tuple(link for link in links if link.name == wanted.management.link)
 
 
 def parse_igmp(text: str) -> frozenset[tuple[str, str]]:

@@ -75,10 +75,11 @@ def resolve(name: str) -> frozenset[str]:
 
 def judge_names(members: Mapping[int, Member], resolved: Mapping[str, frozenset[str]]) -> Judgement:
     """Every stable name against the address at which mutual TLS last succeeded."""
+    leads = {slot: ", ".join(sorted(resolved[m.host_name])) or "nowhere" for slot, m in members.items()}
     wrong = [
-        f"{m.host_name} leads to {', '.join(sorted(resolved[m.host_name])) or 'nowhere'}, it answered at {m.address}"
-        for m in members.values()
-        if resolved[m.host_name] != {m.address}
+        f"{m.host_name} leads to {leads[slot]}, it answered at {m.data_address}"
+        for slot, m in members.items()
+        if resolved[m.host_name] != {m.data_address}
     ]
     if wrong:
         return failed(

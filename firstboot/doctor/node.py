@@ -14,7 +14,7 @@ from firstboot.errors import BadInputError, TrivetError
 from firstboot.nodekey import NodeKey, load_claim
 from firstboot.plan import SlotPlan
 from firstboot.seed import Seed
-from firstboot.state import Journal, JournalDocument
+from firstboot.state import Journal, JournalDocument, KnownMember
 from firstboot.status import NodeStatus, PhaseState, PhaseStatus
 
 LOCKS = Path("/proc/locks")
@@ -70,12 +70,23 @@ class Node:
     def members(self) -> dict[int, Member]:
         """Whoever answered over mutual TLS, by slot, where it did so last; this node too once it was admitted."""
         seed = self.claimed_seed
-        known = {slot: (member.node_id, member.address) for slot, member in self.journal.members.items()}
+        known = dict(self.journal.members)
         for peer in self.status.peers if self.status is not None else ():
             if peer.address is not None:
-                known[peer.slot] = (peer.node_id or "", peer.address)
+                before = known[peer.slot].storage_address if peer.slot in known else None
+                storage = peer.storage_address or before
+                known[peer.slot] = KnownMember(
+                    node_id=peer.node_id or "", address=peer.address, storage_address=storage
+                )
         return {
-            slot.number: Member(slot.number, slot.name, *known[slot.number], host_name(slot.name, seed.site.name))
+            slot.number: Member(
+                slot.number,
+                slot.name,
+                known[slot.number].node_id,
+                known[slot.number].address,
+                host_name(slot.name, seed.site.name),
+                known[slot.number].storage_address,
+            )
             for slot in seed.plan.slots
             if slot.number in known
         }

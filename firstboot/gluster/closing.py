@@ -42,7 +42,7 @@ class Closing:
         for link, target in links().items():
             place_link(link, target)
         require_ports(read_port_range())
-        THE_FILTER.keep(member.address for member in context.members.values())
+        THE_FILTER.keep(member.data_address for member in context.members.values())
         if not paths.SECURE_ACCESS.exists():
             write_atomic(paths.SECURE_ACCESS, "", mode=0o600)
         if not self._is_proved and is_active(UNIT) and handshake.attempt("127.0.0.1").is_plain:

@@ -16,7 +16,14 @@ def peers(context: Context) -> tuple[PeerStatus, ...]:
     comparison = compare(client.pool(), others(context))
     connected = {member.slot for member in comparison.settled}
     return tuple(
-        PeerStatus(name=m.name, slot=m.slot, node_id=m.node_id, address=m.address, connected=m.slot in connected)
+        PeerStatus(
+            name=m.name,
+            slot=m.slot,
+            node_id=m.node_id,
+            address=m.address,
+            storage_address=m.storage_address,
+            connected=m.slot in connected,
+        )
         for m in others(context)
     )
 

@@ -37,7 +37,7 @@ def compare(pool: Pool, others: tuple[Member, ...]) -> Comparison:
     by_name = {name: peer for peer in pool.peers for name in peer.names}
     matched: dict[int, Peer] = {}
     for member in others:
-        for name in (member.host_name, member.name, member.address):
+        for name in (member.host_name, member.name, member.data_address, member.address):
             if name in by_name:
                 matched[member.slot] = by_name[name]
                 break
@@ -103,11 +103,11 @@ def form(context: Context) -> Outcome:
 
 def _obstacle(member: Member, error: GlusterError) -> Wait:
     """Why a member can't be taken in: what a handshake shows, because glusterd names other causes; else its error."""
-    answer = handshake.attempt(member.address)
+    answer = handshake.attempt(member.data_address)
     who = f"glusterd of {member.name} ({member.host_name})"
     if answer.node_id and answer.node_id != member.node_id:
         return Wait(
-            f"{who}: another node answers at {member.address}: {answer.node_id}",
+            f"{who}: another node answers at {member.data_address}: {answer.node_id}",
             "does another machine have that address? Otherwise this ends by itself",
         )
     if answer.trouble or error.is_unreachable:

@@ -1,119 +1,112 @@
-"""The phase network: the management address and the guest bridge, through systemd-networkd."""
+"""The phase network: management and storage addresses and the guest bridges, through systemd-networkd."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from collections.abc import Sequence
 
 from firstboot import paths, services
 from firstboot.context import Context
-from firstboot.errors import TrivetError
-from firstboot.files import write_atomic
+from firstboot.network import networkd
+from firstboot.network.condition import faults, missing, unapplied
 from firstboot.network.facts import Link, read_links
-from firstboot.network.wanted import PREFIX, Wanted, chrony_sources, proxy_environment, want
+from firstboot.network.files import network_name
+from firstboot.network.networkd import write_changed
+from firstboot.network.overview import networks, summary, unused
+from firstboot.network.topology import MANAGEMENT, STORAGE
+from firstboot.network.wanted import Wanted, chrony_sources, proxy_environment, want
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.run import run
 
-NETWORKD = "systemd-networkd"
+log = logging.getLogger(__name__)
 
 
 def step(context: Context) -> Outcome:
-    """Write what differs, then wait for the address; where networkd does not run, the facts must hold already."""
-    plan = context.plan
-    links = read_links()
-    interface = context.claimed_seed.overrides.interface
-    wanted = want(plan.network, context.slot, interface, links)
-    _settle_files(plan.network.ntp, plan.network.proxy)
-    if services.is_active(NETWORKD):
-        if sync_files(paths.NETWORKD, wanted.files) or unapplied(wanted, links):
-            context.report(f"bringing up {wanted.management}")
-            run(["networkctl", "reload"], timeout_s=120)
-            run(["networkctl", "reconfigure", wanted.uplink], timeout_s=120, check=False)
-            links = read_links()
+    """Write what differs, then wait for the addresses; where networkd does not run, the facts must hold already."""
+    network, links = context.plan.network, read_links()
+    wanted = want(network, context.slot, context.claimed_seed.overrides, links)
+    _settle_files(network.ntp, network.proxy)
+    if services.is_active(networkd.UNIT):
+        links = _apply(context, wanted, links)
     elif missing(wanted, links) is not None:
-        services.start(NETWORKD)
-        return Wait(f"systemd-networkd was started to bring up {wanted.management}")
+        services.start(networkd.UNIT)
+        return Wait(f"systemd-networkd was started to bring up {wanted.management.link}")
+    _tell(context, wanted, links)
     lack = missing(wanted, links)
     if lack is not None:
         return Wait(lack.message, lack.hint)
-    context.address = str(management_address(wanted, links))
-    if plan.network.guest_bridge and plan.mode.has_virt:
-        from firstboot.network import libvirt_network
-
-        services.start("libvirtd")
-        libvirt_network.keep(plan.network.guest_bridge)
-    return Done(f"{context.address} on {wanted.management}")
+    _keep_libvirt_networks(context, wanted)
+    return Done(summary(wanted, links))
 
 
-def current_address(context: Context) -> str | None:
-    """The management address that this node has now, changing nothing; None while it has none."""
+def current_addresses(context: Context) -> tuple[str | None, str | None]:
+    """The management and storage addresses that this node has now, changing nothing; None while it has none."""
     links = read_links()
-    wanted = want(context.plan.network, context.slot, context.claimed_seed.overrides.interface, links)
-    address = management_address(wanted, links)
-    return str(address) if address is not None else None
+    wanted = want(context.plan.network, context.slot, context.claimed_seed.overrides, links)
+    return wanted.address_of(MANAGEMENT, links), wanted.address_of(STORAGE, links)
 
 
-def unapplied(wanted: Wanted, links: tuple[Link, ...]) -> bool:
-    """Whether networkd can't have read the files yet, because an earlier reload was cut off or timed out. Pure.
+def _apply(context: Context, wanted: Wanted, links: Sequence[Link]) -> tuple[Link, ...]:
+    """Let networkd do what it did not yet do; the links afterwards.
 
-    Without a bridge and with DHCP it can't be told, and asking again would begin the lease anew.
+    No card gets a new file before the bond or bridge that it shall be in is there: the network that runs must not
+    fall for one that can't be made. Only links whose files changed or that are not as wanted are touched.
     """
-    if all(link.name != wanted.management for link in links):
-        return True
-    return wanted.address is not None and management_address(wanted, links) is None
+    absent = wanted.made - {link.name for link in links}
+    if absent:
+        context.report(f"making {', '.join(sorted(absent))}")
+        networkd.write_files(paths.NETWORKD, wanted.netdevs)
+        networkd.reload()
+        links = read_links()
+        if wanted.made - {link.name for link in links}:
+            return tuple(links)
+    if networkd.sync_files(paths.NETWORKD, wanted.files):
+        context.report(f"bringing up {wanted.management.link}")
+        networkd.reload()
+        return read_links()
+    late = _late(wanted, links)
+    if not late:
+        return tuple(links)
+    log.info("networkd has not done all of its files: %s", ", ".join(late))
+    networkd.reload()
+    networkd.reconfigure(late)
+    return read_links()
 
 
-def missing(wanted: Wanted, links: tuple[Link, ...]) -> TrivetError | None:
-    """What the network lacks, named; None when the management address is there. Pure."""
-    by_name = {link.name: link for link in links}
-    uplink, management = by_name.get(wanted.uplink), by_name.get(wanted.management)
-    if uplink is not None and not uplink.carrier:
-        cable = f"{wanted.uplink} ({uplink.mac})"
-        return TrivetError(f"{cable} has no carrier", hint="plug the cable in, or name another interface")
-    if management is None:
-        return TrivetError(f"bridge {wanted.management} on {wanted.uplink} is not there yet")
-    if management_address(wanted, links) is not None:
-        return None
-    if wanted.address is not None:
-        return TrivetError(f"{wanted.management} does not have its address {wanted.address} yet")
-    return TrivetError(
-        f"{wanted.management} has no address yet: no DHCP server answered on {wanted.uplink}",
-        hint="is a DHCP server on this network? Otherwise use static addresses in the profile",
-    )
+def _late(wanted: Wanted, links: Sequence[Link]) -> list[str]:
+    """Links that networkd has by other files than ours, or has settled otherwise than they are wanted."""
+    states = networkd.read_states()
+    other = {
+        name
+        for name, state in states.items()
+        if network_name(name) in wanted.files and not (state.file or "").endswith(f"/{network_name(name)}")
+    }
+    unsettled = {name for name, state in states.items() if not state.settled}
+    return sorted(other | (set(unapplied(wanted, links)) - unsettled))
 
 
-def management_address(wanted: Wanted, links: tuple[Link, ...]) -> object | None:
-    """The management link's IPv4 address: the static one, or whichever it has."""
-    for link in links:
-        if link.name == wanted.management:
-            for address in link.ipv4:
-                if wanted.address is None or address.ip == wanted.address.ip:
-                    return address.ip
-    return None
+def _tell(context: Context, wanted: Wanted, links: Sequence[Link]) -> None:
+    """What the others may know of this node's network."""
+    context.address = wanted.address_of(MANAGEMENT, links) or context.address
+    context.storage_address = wanted.address_of(STORAGE, links) or context.storage_address
+    context.networks = networks(wanted, links)
+    context.unused_cards = unused(wanted, links)
+    found = tuple(faults(wanted, links))
+    for fault in set(found).difference(context.network_faults):
+        log.warning("%s", fault)
+    context.network_faults = found
 
 
-def sync_files(folder: Path, files: dict[str, str]) -> bool:
-    """Make our files in the folder exactly these; whether anything changed. Others' files are left alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    changed = False
-    for path in folder.glob(f"{PREFIX}*"):
-        if path.name not in files:
-            path.unlink()
-            changed = True
-    for name, content in files.items():
-        changed |= write_changed(folder / name, content)
-    return changed
+def _keep_libvirt_networks(context: Context, wanted: Wanted) -> None:
+    bridges = context.plan.network.all_bridges
+    if not bridges or not context.plan.mode.has_virt:
+        return
+    from firstboot.network import libvirt_network
 
-
-def write_changed(path: Path, content: str) -> bool:
-    """Write the file if its content differs; an empty content removes it. Whether anything changed."""
-    before = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    if before == content:
-        return False
-    if content:
-        write_atomic(path, content)
-    else:
-        path.unlink()
-    return True
+    services.start("libvirtd")
+    for bridge in bridges:
+        if bridge.name not in wanted.topology.faults:
+            libvirt_network.keep(bridge)
 
 
 def _settle_files(ntp: tuple[str, ...], proxy: str | None) -> None:

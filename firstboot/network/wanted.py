@@ -2,96 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Interface
 
-from firstboot.errors import TrivetError
+from firstboot.network import address, bond
+from firstboot.network.address import Addressing
 from firstboot.network.facts import Link
-from firstboot.plan import Interface, NetworkPlan, SlotPlan
-
-PREFIX = "10-trivet-"
-HEADER = "# Written by trivet-firstboot from the plan; changes are lost.\n"
+from firstboot.network.files import Lines, file_text, netdev, netdev_name, network_name
+from firstboot.network.topology import MANAGEMENT, STORAGE, Topology, Use, resolve
+from firstboot.plan import NetworkPlan, SlotPlan
+from firstboot.seed import Overrides
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The network card, the link with the management address (a bridge on the card, or the card), the files."""
+    """One node's network: what is on what, how the addressed networks get their addresses, the files by name."""
 
-    uplink: str
-    management: str
-    address: IPv4Interface | None
-    files: dict[str, str]
+    topology: Topology
+    addressing: Mapping[str, Addressing]
+    files: Mapping[str, str]
+
+    @property
+    def management(self) -> Use:
+        use = self.topology.use(MANAGEMENT)
+        assert use is not None, "resolve() gives a management network or raises"
+        return use
+
+    @property
+    def storage(self) -> Use | None:
+        """The storage network; none also where the machine can't have it."""
+        return self.topology.use(STORAGE)
+
+    @property
+    def made(self) -> frozenset[str]:
+        """The bonds and bridges: networkd makes them from their files alone, VLANs only with the link below."""
+        bridges = (use.bridge for use in self.topology.uses if use.bridge is not None)
+        return frozenset((*bridges, *(bonded.name for bonded in self.topology.bonds)))
+
+    @property
+    def netdevs(self) -> dict[str, str]:
+        """The files of links that are made."""
+        return {name: text for name, text in self.files.items() if name.endswith(".netdev")}
+
+    def address_of(self, name: str, links: Sequence[Link]) -> str | None:
+        """The address that the network of that name has now."""
+        use = self.topology.use(name)
+        for link in links:
+            if use is not None and link.name == use.link and (found := self.addressing[name].of(link)) is not None:
+                return str(found.ip)
+        return None
 
 
-class NoInterfaceError(TrivetError):
-    """No link matches what the plan or the seed says of the management interface."""
+def want(network: NetworkPlan, slot: SlotPlan, overrides: Overrides, links: Sequence[Link]) -> Wanted:
+    """The network of one node; raises NoInterfaceError where the management network has no card."""
+    topology = resolve(network, overrides, links)
+    storage = address.storage(network, slot)
+    addressing = {MANAGEMENT: address.management(network, slot)} | ({STORAGE: storage} if storage else {})
+    return Wanted(topology, addressing, _files(topology, addressing))
 
 
-def choose_uplink(interface: Interface, links: tuple[Link, ...]) -> Link:
-    """The first wired link in kernel order that matches; raises NoInterfaceError that lists what there is."""
-    wired = [link for link in links if link.wired]
-    for link in wired:
-        if interface.name not in (None, link.name):
-            continue
-        if interface.mac is None or interface.mac in (link.mac, link.permanent_mac):
-            return link
-    rule = ", ".join(
-        f"{key} {value}" for key, value in (("name", interface.name), ("MAC", interface.mac)) if value is not None
-    )
-    there = ", ".join(f"{link.name} ({link.mac})" for link in wired) or "none"
-    raise NoInterfaceError(
-        f"no wired network interface{f' with {rule}' if rule else ''}; there is: {there}",
-        hint="correct network.interface in the profile or the seed's override, or plug the card in",
-    )
-
-
-def want(network: NetworkPlan, slot: SlotPlan, interface: Interface | None, links: tuple[Link, ...]) -> Wanted:
-    """The network of one node; `interface` is the seed's override."""
-    uplink = choose_uplink(interface or network.interface, links)
-    bridge = network.guest_bridge
-    management = bridge.name if bridge else uplink.name
+def _files(topology: Topology, addressing: Mapping[str, Addressing]) -> dict[str, str]:
     files: dict[str, str] = {}
-    if bridge:
-        files[f"{PREFIX}bridge.netdev"] = _bridge(bridge.name, uplink.permanent_mac or uplink.mac, network.mtu)
-        files[f"{PREFIX}uplink.network"] = _uplink(uplink.name, bridge.name, network.mtu)
-    files[f"{PREFIX}management.network"] = _management(management, network, slot)
-    return Wanted(uplink.name, management, slot.address if network.method == "static" else None, files)
+    by_link = {use.link: addressing[use.name] for use in topology.uses if use.name in addressing}
+    for bonded in topology.bonds:
+        files[netdev_name(bonded.name)] = bond.file(bonded)
+        for member in bonded.member_names:
+            files[network_name(member)] = _link(topology, member, None, [("Bond", bonded.name)])
+    for use in topology.uses:
+        if use.vlan_link is not None:
+            files[netdev_name(use.vlan_link)] = netdev(
+                use.vlan_link, "vlan", "", use.mtu, ("VLAN", [("Id", use.vlan)])
+            )
+        if use.bridge is not None:
+            # The card's MAC keeps the DHCP lease; snooping without a querier would lose multicast between nodes.
+            settings: Lines = [("STP", False), ("MulticastSnooping", False)]
+            files[netdev_name(use.bridge)] = netdev(use.bridge, "bridge", use.mac, use.mtu, ("Bridge", settings))
+    parents = [use.parent for use in topology.uses] + [bonded.name for bonded in topology.bonds]
+    made = [link for use in topology.uses for link in (use.vlan_link, use.bridge)]
+    for link in dict.fromkeys(link for link in (*parents, *made) if link is not None):
+        carried: Lines = [("Bridge", use.bridge) for use in topology.uses if use.bridge and use.port == link]
+        carried += [("VLAN", use.vlan_link) for use in topology.on(link) if use.vlan_link]
+        files[network_name(link)] = _link(topology, link, by_link.get(link), carried)
+    return files
 
 
-def _bridge(name: str, mac: str, mtu: int) -> str:
-    # The card's MAC keeps the DHCP lease; snooping without a querier would lose multicast between nodes.
-    return (
-        f"{HEADER}[NetDev]\nName={name}\nKind=bridge\nMACAddress={mac}\nMTUBytes={mtu}\n\n"
-        "[Bridge]\nSTP=no\nMulticastSnooping=no\n"
+def _link(topology: Topology, name: str, addressing: Addressing | None, carried: Lines) -> str:
+    """The .network file of one link."""
+    return file_text(
+        [
+            ("Match", [("Name", name)]),
+            ("Link", [("MTUBytes", topology.mtus[name])]),
+            ("Network", [*carried, *address.lines(addressing)]),
+            ("DHCPv4", address.dhcp_lines(addressing)),
+        ]
     )
-
-
-def _uplink(name: str, bridge: str, mtu: int) -> str:
-    return (
-        f"{HEADER}[Match]\nName={name}\n\n[Link]\nMTUBytes={mtu}\n\n"
-        f"[Network]\nBridge={bridge}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
-    )
-
-
-def _management(name: str, network: NetworkPlan, slot: SlotPlan) -> str:
-    lines = [f"{HEADER}[Match]", f"Name={name}", "", "[Link]", f"MTUBytes={network.mtu}", "", "[Network]"]
-    lines.append("LinkLocalAddressing=ipv6")
-    if network.method == "dhcp":
-        lines.append("DHCP=ipv4")
-    elif slot.address is not None:
-        lines += ["DHCP=no", f"Address={slot.address}"]
-        lines += [f"Gateway={network.gateway}"] if network.gateway else []
-    lines += [f"DNS={server}" for server in network.dns]
-    lines += [f"Domains={' '.join(network.search)}"] if network.search else []
-    if network.method == "dhcp":
-        # By MAC, not by machine-id: a reflashed machine keeps its address.
-        lines += ["", "[DHCPv4]", "ClientIdentifier=mac", f"UseDNS={_yes(not network.dns)}", "UseMTU=no"]
-        lines += [f"UseDomains={_yes(not network.search)}"]
-    return "\n".join(lines) + "\n"
-
-
-def _yes(value: bool) -> str:
-    return "yes" if value else "no"
 
 
 def chrony_sources(ntp: tuple[str, ...]) -> str:

@@ -41,6 +41,7 @@ class Sight:
     founder: int | None
     run: str
     address: str
+    storage_address: None = None
 
 
 class Machine:

@@ -89,11 +89,11 @@ def formed_lab(profile: Path, image_folder: Path, site: Path, *more: str) -> Ite
         yield Lab(folder, load(folder), site, LabStatus.model_validate_json(done.stdout))
     finally:
         keep_logs(folder)
-        bridge = load(folder).bridge if folder.state_file.exists() else None
+        bridges = [switch.bridge for switch in load(folder).switches] if folder.state_file.exists() else []
         trivet("lab", "down", *where)
         assert not folder.path.exists()
         assert not site.exists(), "the lab made the site, and leaves it behind"
-        assert bridge is None or not Path("/sys/class/net", bridge).exists()
+        assert not [bridge for bridge in bridges if Path("/sys/class/net", bridge).exists()]
         assert labs_root().exists()
 
 
@@ -106,12 +106,21 @@ def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def host_of(lab: Lab, number: int) -> Host:
     """testinfra's view of a node, over ssh with the site's key and the host keys that mutual TLS brought."""
-    options = f"-o UserKnownHostsFile={lab.site}/known_hosts -o StrictHostKeyChecking=yes -o ConnectTimeout=60"
-    # One login for all checks: on an emulated node each takes seconds.
-    options += f" -o ControlPath={lab.folder.path}/ssh-{number} -o ControlMaster=auto -o ControlPersist=600"
-    options += " -o ServerAliveInterval=60"
-    return testinfra.get_host(
-        f"ssh://root@{lab.address(number)}",
-        ssh_identity_file=str(lab.site / "admin_ed25519"),
-        ssh_extra_args=f"-F none {options} -o IdentitiesOnly=yes -o LogLevel=ERROR",
-    )
+    address, config = lab.address(number), lab.folder.path / f"ssh-config-{number}"
+    options = {
+        "HostName": address.replace("%", "%%"),
+        "HostKeyAlias": address,
+        "IdentityFile": lab.site / "admin_ed25519",
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": lab.site / "known_hosts",
+        "StrictHostKeyChecking": "yes",
+        "ConnectTimeout": 60,
+        "LogLevel": "ERROR",
+        "ServerAliveInterval": 60,
+        # One login for all checks: on an emulated node each takes seconds.
+        "ControlPath": lab.folder.path / f"ssh-{number}",
+        "ControlMaster": "auto",
+        "ControlPersist": 600,
+    }
+    config.write_text("".join(f"{key} {value}\n" for key, value in options.items()))
+    return testinfra.get_host(f"ssh://root@node{number}", ssh_config=str(config))

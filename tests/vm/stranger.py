@@ -36,11 +36,13 @@ def stranger(lab: LabState) -> Iterator[Stranger]:
     """Make the namespace, with the last address of the lab's network; it goes at the end."""
     name = f"trv-vm-{os.getpid()}"
     outside, inside = f"tvo{os.getpid() % 10**7}", f"tvi{os.getpid() % 10**7}"
-    address = f"{lab.subnet[-2]}/{lab.subnet.prefixlen}"
+    subnet = lab.home.subnet
+    assert subnet is not None, "a lab without a subnet has no address for a stranger"
+    address = f"{subnet[-2]}/{subnet.prefixlen}"
     run(["ip", "netns", "add", name], timeout_s=10)
     try:
         run(["ip", "link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name], timeout_s=10)
-        run(["ip", "link", "set", outside, "master", lab.bridge, "up"], timeout_s=10)
+        run(["ip", "link", "set", outside, "master", lab.home.switch.bridge, "up"], timeout_s=10)
         run(["ip", "-n", name, "address", "add", address, "dev", inside], timeout_s=10)
         run(["ip", "-n", name, "link", "set", inside, "up"], timeout_s=10)
         yield Stranger(name)

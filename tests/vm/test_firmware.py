@@ -16,7 +16,7 @@ import pexpect
 import pytest
 from pexpect.fdpexpect import fdspawn
 
-from builder.lab import bridge, daemon, down, emulator, image, up
+from builder.lab import daemon, dhcp, down, emulator, image, up
 from builder.lab.console import open_console
 from builder.lab.hypervisor import connected
 from builder.lab.probe import choose
@@ -53,7 +53,7 @@ def power_on(firmware: Firmware, plan: Plan, image_folder: Path, undo: ExitStack
     uri = daemon.private_uri(folder.libvirt)
     acceleration, view = choose("auto"), View(("node1",))
     qemu = emulator.choose(acceleration.kind, private_daemon=True, view=view)
-    state = up.design(folder.name, wish, source, bridge.routed_networks(), acceleration, uri, True, qemu)
+    state = up.design(folder.name, wish, source, dhcp.routed_networks(), acceleration, uri, True, qemu)
     folder.path.mkdir(mode=0o711, parents=True)
     undo.callback(down.take_down, folder, keep_site=True)
     undo.callback(keep_logs, folder)
@@ -120,7 +120,7 @@ def test_the_firmware_is_the_one_that_was_asked_for(
 def address_of(asked: Machine) -> IPv4Address:
     end = time.monotonic() + QUIET_LIMIT_S
     while time.monotonic() < end:
-        known = bridge.leases(asked.folder)
+        known = dhcp.leases(asked.folder)
         if known:
             return known[asked.state.node(1).mac]
         time.sleep(1)

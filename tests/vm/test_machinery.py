@@ -13,7 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from builder.lab import bridge
+from builder.lab import ports
 from builder.lab.process import running_pid
 from builder.lab.state import LabFolder, lab_folder, load
 from firstboot.errors import Exit
@@ -137,7 +137,7 @@ def test_a_killed_up_leaves_nothing_that_down_does_not_find(name: str, tiny: Pat
     state = load(folder)
     trivet("lab", "down", "--name", name)
     assert not folder.path.exists()
-    assert not (bridge.LINKS / state.bridge).exists()
+    assert not (ports.LINKS / state.home.link).exists()
     assert not (tmp_path / "site").exists()
 
 
@@ -161,7 +161,9 @@ def test_two_labs_at_once(name: str, tiny: Path, tmp_path: Path) -> None:
         trivet(*up(name, tiny, tmp_path / "one", "--nodes", "1", "--no-wait"))
         trivet(*up(other, tiny, tmp_path / "two", "--nodes", "1", "--no-wait"))
         first, second = load(lab_folder(name)), load(lab_folder(other))
-        assert not first.subnet.overlaps(second.subnet)
+        assert first.home.subnet is not None
+        assert second.home.subnet is not None
+        assert not first.home.subnet.overlaps(second.home.subnet)
         assert (running(name), running(other)) == (1, 1)
         trivet("lab", "down", "--name", name)
         assert running(other) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_the_block_is_appended_and_replaced() -> None:
     assert "192.0.2.1\t" not in second
     assert "192.0.2.9\tprinter" in second
     assert second.count(BEGIN) == 1
+
+
+def test_names_lead_into_the_storage_network_where_there_is_one() -> None:
+    apart = replace(member(1, "192.0.2.1"), storage_address="198.51.100.1")
+    assert "198.51.100.1\tnode1.demo" in merge("", [apart])
+    assert "192.0.2.1\t" not in merge("", [apart])
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\n\r"), max_size=20), max_size=5))

@@ -14,9 +14,23 @@ OWN = "1" * 32
 CLAIMS = {1: OWN, 2: "2" * 32, 3: "3" * 32}
 
 
-def visit(slot: int, address: str, *, node: str | None = None, states: str | None = None, **more: str) -> Visit:
+def visit(
+    slot: int,
+    address: str,
+    *,
+    node: str | None = None,
+    states: str | None = None,
+    stores: str | None = None,
+    **more: str,
+) -> Visit:
     view = View(
-        node_id=node or str(slot) * 32, slot=slot, seed_id="5" * 32, phase="admit", claims=CLAIMS, address=states
+        node_id=node or str(slot) * 32,
+        slot=slot,
+        seed_id="5" * 32,
+        phase="admit",
+        claims=CLAIMS,
+        address=states,
+        storage_address=stores,
     )
     return Visit(Endpoint(address, 7463), slot, view, **more)
 
@@ -73,6 +87,21 @@ def test_the_stated_address_is_preferred_where_it_answered() -> None:
     roster = met(visit(2, "192.0.2.2", states="192.0.2.2"), visit(2, "198.51.100.2", states="192.0.2.2"))
     assert roster.contacts[2].address == "192.0.2.2"
     assert fail(roster, 2, "gone", "192.0.2.2").contacts[2].address == "198.51.100.2"
+
+
+def test_a_storage_address_counts_once_it_answered_and_is_no_management_address() -> None:
+    home, away = "192.0.2.2", "198.51.100.2"
+    third = visit(3, "192.0.2.3")
+    roster = met(visit(2, home, states=home, stores=away), third)
+    assert roster.contacts[2].storage_address is None
+    assert why(roster) == f"slot 2 (node2) does not answer at its storage address {away}"
+    assert [t.endpoint.address for t in go(roster, {}, [])] == [home, away, "192.0.2.3"]
+    both = met(visit(2, home, states=home, stores=away), third, visit(2, away, states=home, stores=away))
+    assert (both.contacts[2].address, both.contacts[2].storage_address, why(both)) == (home, away, "")
+    assert fold(both, CLAIMS, visit(2, home, states=home, stores=away)) is both
+    without = fail(both, 2, "gone", home)
+    assert (without.contacts[2].address, without.contacts[2].storage_address) == (None, away)
+    assert fail(both, 2, "gone", away).contacts[2].storage_address is None
 
 
 def test_a_failed_address_is_forgotten_and_the_view_stays() -> None:

@@ -12,7 +12,16 @@ import pytest
 
 from firstboot import cli, console, paths, statustable
 from firstboot.errors import BadInputError, Exit, MissingError
-from firstboot.status import DomainStatus, NodeStatus, PeerStatus, PhaseState, PhaseStatus, VolumeStatus
+from firstboot.status import (
+    CardStatus,
+    DomainStatus,
+    NetworkStatus,
+    NodeStatus,
+    PeerStatus,
+    PhaseState,
+    PhaseStatus,
+    VolumeStatus,
+)
 
 SINCE = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 WAITING = NodeStatus(
@@ -27,6 +36,10 @@ WAITING = NodeStatus(
     addresses=("192.0.2.1",),
     phases=(PhaseStatus(name="identity", state=PhaseState.DONE, duration_s=1.25),),
 )
+CARDS = (
+    CardStatus(name="eno1", mac="52:54:00:00:00:02", carrier=True, rule="name eno*"),
+    CardStatus(name="eno2", mac="52:54:00:00:00:03", carrier=False, rule="name eno*"),
+)
 FORMED = WAITING.model_copy(
     update={
         "phase": "formed",
@@ -37,6 +50,11 @@ FORMED = WAITING.model_copy(
         "volumes": (VolumeStatus(name="data", type="replicate", status="Started", bricks=()),),
         "domains": (DomainStatus(name="vms", registrar="libvirt", volume="data", state="active"),),
         "problems": ("disks: gone",),
+        "networks": (
+            NetworkStatus(name="management", link="br0", address="192.0.2.1", vlan=10, bond="bond0", cards=CARDS),
+            NetworkStatus(name="br-lab", link="br-lab"),
+        ),
+        "unused_cards": ("eno3 (52:54:00:00:00:04)",),
     }
 )
 
@@ -62,6 +80,9 @@ def test_table_has_everything() -> None:
     for part in ("node1 (slot 1 of site demo)", "formed (done) since 2026-03-04 05:06:07 UTC", "1.2 s", "node2"):
         assert part in table
     assert "vms" in table
+    assert "management  br0     192.0.2.1  bond0: eno1, eno2 (no carrier), VLAN 10\n" in table
+    assert "br-lab      br-lab  -          none: isolated\n" in table
+    assert "unused cards: eno3 (52:54:00:00:00:04)\n" in table
     assert "problem: disks: gone" in table
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.lab import addressing
-from builder.lab.bridge import parse_leases, parse_routes
+from builder.lab.dhcp import parse_leases, parse_routes
 from firstboot.errors import RefusedError
 from firstboot.plan import NetworkPlan, SlotPlan
 from tests.unit.lab.labs import plan
@@ -53,13 +53,16 @@ def test_the_same_name_gives_the_same_subnet_until_it_is_taken() -> None:
 
 @given(NAMES, st.integers(1, 300))
 def test_interface_names_fit_the_kernel(name: str, number: int) -> None:
-    assert len(addressing.bridge_name(name)) <= 15
-    assert len(addressing.tap_name(name, number)) <= 15
+    assert len(addressing.bridge_name(name, 9)) <= 15
+    assert len(addressing.port_name(name, 1)) <= 15
+    assert len(addressing.tap_name(name, number, 15)) <= 15
+    assert 20_000 <= addressing.udp_port(name) < 32_000
 
 
 def test_nodes_of_two_labs_differ() -> None:
-    macs = {addressing.mac_address(lab, number) for lab in ("a", "b") for number in range(1, 4)}
-    assert len(macs) == 6
+    macs = {addressing.mac_address(lab, n, card) for lab in ("a", "b") for n in range(1, 4) for card in range(3)}
+    macs |= {addressing.switch_mac(lab, index) for lab in ("a", "b") for index in range(3)}
+    assert len(macs) == 24
 
 
 STATIC = plan(
@@ -74,7 +77,11 @@ STATIC = plan(
 def test_static_addresses_decide_the_subnet() -> None:
     subnet = addressing.static_subnet(STATIC, [])
     assert subnet == addressing.Subnet(IPv4Network("192.168.50.0/24"), IPv4Address("192.168.50.1"))
-    assert addressing.node_address(subnet, STATIC, 2) == IPv4Address("192.168.50.11")
+
+
+def test_link_local_addresses_follow_from_macs() -> None:
+    """The example of RFC 4291, appendix A: the universal bit is inverted, ff:fe put between."""
+    assert addressing.link_local("34:56:78:9a:bc:de", "br0") == "fe80::3656:78ff:fe9a:bcde%br0"
 
 
 def test_static_without_gateway_takes_a_free_address() -> None:

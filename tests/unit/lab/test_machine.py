@@ -11,7 +11,7 @@ import pytest
 
 from builder.lab.machine import domain_xml, guest_uuid
 from builder.lab.state import LabFolder, LabState
-from firstboot.plan import BrickClass, DiskRule
+from firstboot.plan import Bond, BrickClass, DiskRule, Interface, NetworkPlan, StorageNetwork
 from tests.unit.lab.labs import plan, state
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "lab"
@@ -21,10 +21,23 @@ BRICKS = (
     BrickClass(name="data"),
     BrickClass(name="fast", rule=DiskRule(rotational=False, min_size_bytes=20 * 2**30), count=2),
 )
+TWO_BONDS = plan(
+    count=2,
+    network=NetworkPlan(
+        interface=Interface(name="bond0"),
+        vlan=10,
+        bonds=(
+            Bond(name="bond0", members=(Interface(name="eno*"),), mtu=9000),
+            Bond(name="bond1", mode="802.3ad", members=(Interface(name="ens1"), Interface(name="ens2"))),
+        ),
+        storage=StorageNetwork(interface=Interface(name="bond1")),
+    ),
+)
 CASES: dict[str, dict[str, Any]] = {
     "tcg-bios": {},
     "kvm-uefi": {"kind": "kvm", "firmware": "uefi", "cpus": 4, "memory_mib": 4096},
     "many-disks": {"plan": plan(bricks=BRICKS)},
+    "two-bonds": {"plan": TWO_BONDS},
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from typing import Any
 
 import jsonschema
@@ -58,7 +57,7 @@ def test_peers_are_seen_from_every_node() -> None:
 
 def test_a_node_is_described_by_the_best_that_is_known() -> None:
     node = state().node(1)
-    address = IPv4Address("10.0.0.1")
+    address = "10.0.0.1"
     spoken = Progress("disks", "waiting", "no disk matches")
     assert describe(node, Power.OFF, spoken, address, None).phase == "off"
     console = describe(node, Power.ON, spoken, address, NodeReport("10.0.0.1", 1, None, "connection refused"))

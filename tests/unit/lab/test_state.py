@@ -35,8 +35,8 @@ def test_what_is_saved_is_read() -> None:
 def test_a_newer_major_version_is_refused_by_name() -> None:
     folder = made()
     document = json.loads(folder.state_file.read_text())
-    folder.state_file.write_text(json.dumps({**document, "version": "2.0"}))
-    with pytest.raises(BadInputError, match=r"format version 2\.0; this Trivet reads 1\.x"):
+    folder.state_file.write_text(json.dumps({**document, "version": "3.0"}))
+    with pytest.raises(BadInputError, match=r"format version 3\.0; this Trivet reads 2\.x"):
         load(folder)
 
 
@@ -46,7 +46,7 @@ def test_a_newer_major_version_is_refused_by_name() -> None:
         ("{", "damaged"),
         ("[]", "not of format trivet-lab"),
         ('{"format": "trivet-site", "version": "1.0"}', "not of format trivet-lab"),
-        ('{"format": "trivet-lab", "version": "1.0", "name": "lab"}', "damaged: plan"),
+        ('{"format": "trivet-lab", "version": "2.0", "name": "lab"}', "damaged: plan"),
     ],
 )
 def test_damage_is_named(text: str, message: str) -> None:

@@ -34,8 +34,8 @@ from firstboot.seed import Overrides
 from firstboot.state import JournalDocument, KnownMember
 from firstboot.status import NodeStatus, PeerStatus, PhaseState
 from tests.unit.firstboot.doctor.nodes import node
+from tests.unit.firstboot.network.machine import BRIDGE, links, nic
 from tests.unit.firstboot.sites import credentials, plan, site
-from tests.unit.firstboot.test_network import BRIDGE, links, nic
 
 ROOT, SEEDS = site()
 KEY = NodeKey(new_key())

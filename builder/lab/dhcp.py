@@ -1,20 +1,16 @@
-"""The lab's isolated bridge and its DHCP server: no route leads out of it."""
+"""The lab's DHCP server, and the addresses that it gave out; no route leads out of the lab."""
 
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from pathlib import Path
 
 from builder.lab.process import end_process, running_pid
 from builder.lab.state import LabFolder, LabState
 from builder.lab.template import render
 from firstboot.files import write_atomic
 from firstboot.run import run
-
-LINKS = Path("/sys/class/net")
 
 
 @dataclass(frozen=True)
@@ -50,27 +46,9 @@ def routed_networks() -> list[IPv4Network]:
     return parse_routes(run(["ip", "-json", "-4", "route", "show", "table", "all"], timeout_s=10).stdout)
 
 
-def build(state: LabState) -> None:
-    """Make the bridge and give the workstation its address on it; one that stands is brought to the same state."""
-    if not (LINKS / state.bridge).exists():
-        hint = "making bridges needs root: sudo trivet lab up ..."
-        run(["ip", "link", "add", "name", state.bridge, "type", "bridge"], timeout_s=10, hint=hint)
-    settings = LINKS / state.bridge / "bridge"
-    # A bridge with snooping but no querier drops multicast after some minutes, and with it mDNS.
-    (settings / "multicast_snooping").write_text("0")
-    (settings / "stp_state").write_text("0")
-    # Even where the host forwards packets for others, none from here leave, and no router out there configures it.
-    for setting in ("ipv4/conf/{}/forwarding", "ipv6/conf/{}/forwarding", "ipv6/conf/{}/accept_ra"):
-        with suppress(FileNotFoundError):
-            Path("/proc/sys/net", setting.format(state.bridge)).write_text("0")
-    address = f"{state.host_address}/{state.subnet.prefixlen}"
-    run(["ip", "address", "replace", address, "dev", state.bridge], timeout_s=10)
-    run(["ip", "link", "set", "dev", state.bridge, "mtu", str(state.plan.network.mtu), "up"], timeout_s=10)
-
-
-def serve_dhcp(folder: LabFolder, state: LabState) -> None:
-    """Start the DHCP server unless it runs. It answers on the lab's bridge alone and offers no router, no DNS."""
-    if _dhcp_pid(folder) is not None:
+def serve(folder: LabFolder, state: LabState) -> None:
+    """Start the DHCP server unless it runs, or nothing asks for it. It answers on the lab's own links alone."""
+    if _pid(folder) is not None or not any(port.serves_dhcp for port in state.ports):
         return
     folder.dhcp.mkdir(exist_ok=True, mode=0o755)
     config = folder.dhcp / "dnsmasq.conf"
@@ -91,18 +69,12 @@ def leases(folder: LabFolder) -> dict[str, IPv4Address]:
     return {lease.mac: lease.address for lease in parse_leases(text)}
 
 
-def stop_dhcp(folder: LabFolder) -> None:
+def stop(folder: LabFolder) -> None:
     """End the DHCP server and wait until it is gone."""
-    pid = _dhcp_pid(folder)
+    pid = _pid(folder)
     if pid is not None:
         end_process(pid)
 
 
-def remove(bridge: str) -> None:
-    """Remove the bridge; one that is not there is fine."""
-    if (LINKS / bridge).exists():
-        run(["ip", "link", "delete", "dev", bridge], timeout_s=10)
-
-
-def _dhcp_pid(folder: LabFolder) -> int | None:
+def _pid(folder: LabFolder) -> int | None:
     return running_pid(folder.dhcp / "pid", "dnsmasq", folder.dhcp)

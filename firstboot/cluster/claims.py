@@ -21,6 +21,7 @@ from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    ClusterExists,
     Declined,
     Endpoint,
     Event,
@@ -31,7 +32,6 @@ from firstboot.cluster.events import (
     Persist,
     Persisted,
     PersistFailed,
-    PoolExists,
     Refuse,
     Reply,
     RoundBegan,
@@ -97,10 +97,13 @@ class Ballot:
         site_id: str,
         clock: Callable[[], float],
         founder: int | None = None,
-        pool_exists: bool = False,
+        cluster_exists: bool = False,
         patience: Patience = PATIENCE,
     ) -> None:
-        """`founder` is what the journal says was decided; raises RefusedError when the votes are another node's."""
+        """`founder` is what the journal says was decided; `cluster_exists` forbids to found another one.
+
+        Raises RefusedError when the votes are another node's.
+        """
         self._path = path
         self._site_id = site_id
         self._clock = clock
@@ -109,8 +112,8 @@ class Ballot:
         self._trouble: OSError | None = None
         votes = _read(path, site_id).votes
         votes = replace(votes, founder=votes.founder or founder)
-        if pool_exists:
-            self._step(PoolExists(clock()))
+        if cluster_exists:
+            self._step(ClusterExists(clock()))
         self._step(Started(votes, clock()))
         self._raise_trouble()
 

@@ -6,6 +6,7 @@ docs/formation.md has the states and the argument why no two founders can be.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from firstboot.cluster import attempts, founder, roster, votes
@@ -14,6 +15,7 @@ from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    ClusterExists,
     Declined,
     Event,
     Follow,
@@ -23,12 +25,12 @@ from firstboot.cluster.events import (
     Identity,
     LeaveOut,
     LeftOut,
+    MembersKnown,
     NotYours,
     Outside,
     Persist,
     Persisted,
     PersistFailed,
-    PoolExists,
     Refuse,
     Reply,
     RoundBegan,
@@ -56,7 +58,9 @@ class Core:
         self.votes = Votes()
         """What is on disk for certain: the only votes to be shown to anybody."""
         self.roster = Roster(own_slot=identity.slot, own_id=identity.node_id, own_run=identity.run)
-        self.pool_exists = False
+        self.cluster_exists = False
+        self._holders: Mapping[int, str] | None = None
+        """Who holds the slots of a founded cluster, whatever was voted."""
         self._presence = Presence(patience)
         self._asked: Persist | None = None
         self._then: list[Action] = []
@@ -86,12 +90,20 @@ class Core:
                 return self._persist_failed(event)
             case Started():
                 return self._start(event)
-            case PoolExists():
-                self.pool_exists = True
+            case ClusterExists():
+                self.cluster_exists = True
+            case MembersKnown():
+                self.cluster_exists = True
+                self.identity = replace(self.identity, names={**self.identity.names, **event.names})
+                self._holders = event.holders
+                self.roster = roster.settle(self.roster, event.holders)
         return []
 
     def obstacle(self) -> WaitFor | None:
         """What keeps this node from being admitted by all and knowing all; None when nothing does, or it decided."""
+        if self.cluster_exists and self.votes.founder is None:
+            standing = self.standing()
+            return standing if isinstance(standing, WaitFor) else None
         obstacle, decision = self._assess()
         return decision if isinstance(decision, Outside) else obstacle
 
@@ -102,6 +114,9 @@ class Core:
         obstacle, decision = self._assess()
         if isinstance(decision, Outside):
             return decision
+        if self.cluster_exists and not isinstance(decision, Chosen):
+            what = "the cluster was founded"
+            return Outside(founder.without(self.identity, self._holders or {}, what), founder.LATER_HINT)
         declined = self._participation.declined(self.votes, self.roster.views)
         if declined is not None:
             return declined
@@ -148,11 +163,11 @@ class Core:
     def _visited(self, event: Visited) -> list[Action]:
         visit = event.visit
         self._hear(visit.slot, visit.view.node_id)
-        self.roster = roster.fold(self.roster, self.votes.claims, visit)
+        self.roster = roster.fold(self.roster, self._holders or self.votes.claims, visit)
         return self._advance()
 
     def _hear(self, slot: int, node_id: str) -> None:
-        self._presence.hear(slot, node_id, {*self.votes.claims.values(), *self.votes.releases.values()})
+        self._presence.hear(slot, node_id, self.votes)
         self._participation.hear(slot)
 
     # Claims, and what an operator wants
@@ -202,14 +217,14 @@ class Core:
             self.identity.names,
             self.votes,
             self.roster.views,
-            self.pool_exists,
+            self.cluster_exists,
             self._presence.silent_s,
             self._presence.patience.release_after_s,
         )
         return bar(now, slot, claimant, incumbent)
 
     def _leave_out(self, event: LeaveOut) -> list[Action]:
-        if self.votes.founder is not None or self.pool_exists:
+        if self.votes.founder is not None or self.cluster_exists:
             declined = Declined("the cluster is founded already", "an operator can release the slot of a lost node")
             return [Reply(event.request, declined)]
         attempt = self._participation.leave_out(event.slots, self.votes, self.roster.views)
@@ -232,7 +247,7 @@ class Core:
         if self._asked is None or event.serial != self._asked.serial:
             return []
         self.votes, self._asked = self._asked.votes, None
-        self.roster = roster.settle(self.roster, self.votes.claims)
+        self.roster = roster.settle(self.roster, self._holders or self.votes.claims)
         actions, self._then = self._then, []
         return actions + self._resume()
 
@@ -264,14 +279,15 @@ class Core:
         me = self.identity
         if me.slot not in self.votes.claims:  # at the first start, or when the write failed then
             return self._persist(replace(self.votes, claims={**self.votes.claims, me.slot: me.node_id}))
-        attempt = self._participation.next(self.votes, self.roster.views)
-        if attempt is not None:
-            return self._persist(attempts.join(self.votes, attempt))
-        if self.votes.releases:
-            return self._release()
+        if not self.cluster_exists:
+            attempt = self._participation.next(self.votes, self.roster.views)
+            if attempt is not None:
+                return self._persist(attempts.join(self.votes, attempt))
+            if self.votes.releases:
+                return self._release()
         obstacle, decision = self._assess()
         if isinstance(decision, Freeze):
-            if obstacle is None and self._unreachable() is None:
+            if not self.cluster_exists and obstacle is None and self._unreachable() is None:
                 return self._persist(replace(self.votes, ready=decision.ready, token=decision.token))
         elif isinstance(decision, Chosen):
             return self._decide(decision)

@@ -128,8 +128,20 @@ class LeaveOut:
 
 
 @dataclass(frozen=True, slots=True)
-class PoolExists:
-    """A trusted storage pool was seen: nothing may be released any more, whatever the votes say."""
+class MembersKnown:
+    """An epoch of the cluster's document: the names of all its slots, and the member of each that has one."""
+
+    names: Mapping[int, str]
+    holders: Mapping[int, str]
+    now_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterExists:
+    """This site has a cluster already: none is founded any more, and no slot released, whatever the votes say.
+
+    Its pool was seen, or this machine's seed was made for it.
+    """
 
     now_s: float
 
@@ -150,7 +162,8 @@ Event = (
     | Persisted
     | PersistFailed
     | LeaveOut
-    | PoolExists
+    | MembersKnown
+    | ClusterExists
     | TimePassed
 )
 

@@ -71,7 +71,7 @@ def outcome(me: Identity, votes: Votes) -> Found | Follow | WaitFor:
     if votes.ready is not None:
         proposal = votes.ready.proposal
         if not proposal.has(me.slot, me.node_id):
-            return Outside(_without(me, proposal, "the cluster was founded"), LATER_HINT)
+            return Outside(without(me, proposal.claims, "the cluster was founded"), LATER_HINT)
         if proposal.founder == me.slot and proposal.token != votes.token:
             return WaitFor(
                 f"run {short(proposal.token)} of this node founds the cluster, and this machine never was that",
@@ -105,16 +105,17 @@ def _decided(me: Identity, votes: Votes, views: Mapping[int, Shown]) -> Decision
         if votes.ready is not None and votes.ready.proposal == proposal:
             return Chosen(votes.ready)
         if not proposal.has(me.slot, me.node_id):
-            return Outside(_without(me, proposal, f"{name} says that the cluster was founded"), LATER_HINT)
+            return Outside(without(me, proposal.claims, f"{name} says that the cluster was founded"), LATER_HINT)
         if votes.ready is None:
             return Chosen(view.ready)
         return Outside(_torn(name, view.ready, votes.ready), COPY_HINT)
     return None
 
 
-def _without(me: Identity, proposal: Proposal, what: str) -> str:
-    holder = proposal.claims.get(me.slot)
-    slot = f"slot {me.slot} ({me.names[me.slot]})"
+def without(me: Identity, members: Mapping[int, str], what: str) -> str:
+    """That `what` goes on with these members (node ids by slot), of which this machine is none."""
+    holder = members.get(me.slot)
+    slot = f"slot {me.slot} ({me.names.get(me.slot, '?')})"
     if holder is None:
         return f"{what} without {slot}"
     return f"{what} with node {short(holder)} in {slot}; this machine is node {short(me.node_id)}"
@@ -182,7 +183,7 @@ def _stranger(me: Identity, proposal: Proposal) -> WaitFor | None:
     """A node gives no consent to another one in its own slot."""
     if proposal.claims.get(me.slot, me.node_id) == me.node_id:
         return None
-    return WaitFor(_without(me, proposal, "the cluster is about to be founded"), TWICE_HINT)
+    return WaitFor(without(me, proposal.claims, "the cluster is about to be founded"), TWICE_HINT)
 
 
 def _disagreement(me: Identity, rest: Mapping[int, str], votes: Votes, views: Mapping[int, Shown]) -> WaitFor | None:

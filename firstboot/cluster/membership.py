@@ -208,7 +208,7 @@ class Membership:
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
-            pool_exists="pool" in self._journal.document.phases,
+            cluster_exists="pool" in self._journal.document.phases,
         )
         hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
+
+from firstboot.cluster.ballots import Votes
 
 MAX_HEARD = 1024
 
@@ -39,10 +40,11 @@ class Presence:
             self._lived_s += min(max(now_s - self._now_s, 0.0), self.patience.max_step_s)
         self._now_s = now_s
 
-    def hear(self, slot: int, node_id: str, known: Collection[str]) -> None:
-        """A node of that slot was heard of. `known` are the nodes to remember when there are too many."""
+    def hear(self, slot: int, node_id: str, votes: Votes) -> None:
+        """A node of that slot was heard of. Those of the votes are remembered when there are too many."""
         self._slots[slot] = self._nodes[node_id] = self._lived_s
         if len(self._nodes) > MAX_HEARD:  # the holder of a seed can make up node ids without end
+            known = {*votes.claims.values(), *votes.releases.values()}
             self._nodes = {node: at for node, at in self._nodes.items() if node in known}
 
     def silent_s(self, node_id: str) -> float:

@@ -19,7 +19,7 @@ class Circumstances:
     names: Mapping[int, str]
     votes: Votes
     views: Mapping[int, Shown]
-    pool_exists: bool
+    cluster_exists: bool
     silent_s: Callable[[str], float]
     release_after_s: float
 
@@ -49,7 +49,7 @@ def _sealed(now: Circumstances, slot: int, claimant: str) -> str:
     ready = now.votes.ready
     if now.votes.founder is not None and ready is not None and slot not in ready.proposal.claims:
         return f"the cluster was founded without slot {slot} ({now.names.get(slot, '?')})"
-    if now.pool_exists or now.votes.founder is not None:
+    if now.cluster_exists or now.votes.founder is not None:
         return f"the cluster was founded with that node: {OPERATOR}"
     if slot in now.votes.attempt.without:
         return "this node goes on without that slot for now"

@@ -121,8 +121,7 @@ def fail(roster: Roster, slot: int, cause: str, address: str) -> Roster:
     contacts = dict(roster.contacts)
     known = contacts.get(slot)
     if known is not None and address in known.answered:
-        left = tuple(other for other in known.answered if other != address)
-        contacts[slot] = replace(known, answered=left, reachable=bool(left))
+        contacts[slot] = _leave(known, address)
     return replace(roster, contacts=contacts, failures={**roster.failures, slot: cause})
 
 
@@ -223,8 +222,18 @@ def is_ipv4(address: str) -> bool:
 
 
 def _meet_rival(roster: Roster, visit: Visit) -> Roster:
-    rival = Rival(visit.slot, visit.endpoint.address, visit.view, roster.round)
-    return replace(roster, rivals={**roster.rivals, visit.view.node_id: rival})
+    """Another machine than the slot's holder answered: the holder is not at that address any more."""
+    slot, address = visit.slot, visit.endpoint.address
+    rivals = {**roster.rivals, visit.view.node_id: Rival(slot, address, visit.view, roster.round)}
+    known = roster.contacts.get(slot)
+    if known is None or address not in known.answered:
+        return replace(roster, rivals=rivals)
+    return replace(roster, rivals=rivals, contacts={**roster.contacts, slot: _leave(known, address)})
+
+
+def _leave(contact: Contact, address: str) -> Contact:
+    left = tuple(other for other in contact.answered if other != address)
+    return replace(contact, answered=left, reachable=bool(left))
 
 
 def _missing(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str], missing: list[int]) -> WaitFor:

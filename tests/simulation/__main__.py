@@ -29,6 +29,16 @@ KINDS = (
     "unfrozen",
     "rescued",
     "late",
+    "lived_on",
+    "released",
+    "removed",
+    "rotated",
+    "added",
+    "competed",
+    "destroyed",
+    "later_amnesia",
+    "no_majority",
+    "epochs",
 )
 """Each counts the schedules with at least one of it; `combined` those with three or more kinds of fault."""
 

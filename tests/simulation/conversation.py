@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from firstboot.cluster.changes import ClaimSlot
 from firstboot.cluster.events import Held, Target, Verdict, Visit, Visited, VisitFailed
 from firstboot.cluster.votes import lacks_claim
 from tests.simulation.machines import Machine
@@ -33,7 +34,7 @@ class Conversation:
         self._ask(self._show, True)
 
     def _ask(self, call: Callable[..., None], *arguments: object) -> None:
-        if self.host is None or not self.world._send(self.guest, self.host, call, *arguments):
+        if self.host is None or not self.world.send(self.guest, self.host, call, *arguments):
             self._fail(TIMEOUT_S)
 
     def _show(self, first: bool) -> None:
@@ -44,7 +45,7 @@ class Conversation:
         if host.core is None:
             self._fail(0.001)
             return
-        if not self.world._send(host, self.guest, self._seen, first, host.view()):
+        if not self.world.send(host, self.guest, self._seen, first, host.view()):
             self._fail(TIMEOUT_S)
 
     def _seen(self, first: bool, view: object) -> None:
@@ -76,7 +77,7 @@ class Conversation:
 
     def _told(self, verdict: Verdict, view: object) -> None:
         assert self.host is not None
-        if not self.world._send(self.host, self.guest, self._heard, verdict, view):
+        if not self.world.send(self.host, self.guest, self._heard, verdict, view):
             self._fail(TIMEOUT_S)
 
     def _heard(self, verdict: Verdict, view: object) -> None:
@@ -96,6 +97,10 @@ class Conversation:
         visit = Visit(self.target.endpoint, host.slot, view, incumbent, why)  # type: ignore[arg-type]
         event = Visited(visit, self.target.slot, world._clock(guest))
         world.done(guest, self.guest_life, event)
+        members = view.members  # type: ignore[attr-defined]
+        if world.registers is not None and members is not None and self.node_id not in members.nodes:
+            claim = ClaimSlot(guest.slot, guest.seed_id, self.node_id)
+            world.send(guest, host, world.registers.seek, host, claim)
         if world.network.twice and world.chance.random() < world.network.twice:
             world.after(world.chance.uniform(0, 6), world.again, guest, self.guest_life, event)
 

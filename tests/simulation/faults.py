@@ -19,6 +19,8 @@ class Faults:
         self.loose = loose
         self.shaken = False
         """Something happened to an identity: a machine was wiped, doubled or copied."""
+        self.copying = True
+        """Disks are copied, too."""
         self.last_s = 0.0
         """The last moment at which something is planned to happen."""
 
@@ -90,8 +92,8 @@ class Faults:
 
     def copy(self) -> None:
         """A second machine gets a copy of a disk, often of that which is to found."""
-        machine = self.any_loose()
-        if 1 in self.loose and self.chance.random() < 0.5:
+        machine = self.any_loose() if self.copying else None
+        if self.copying and 1 in self.loose and self.chance.random() < 0.5:
             machine = self.world.machines[0]
         if machine is not None:
             self._extra("copies", machine, copied=True)
@@ -146,7 +148,7 @@ class Faults:
         world.on_ready = lambda _: None
         world.counts["copies"] += 1
         self.shaken = True
-        before = replace(first.disk.votes, ready=None, token=None)
+        before = replace(first.disk.votes, ready=None, token=None, founder=None)
         twin = world.add(first.slot, Disk(first.disk.node_id, before, False, before), extra=True)
         world.note(f"{twin.name} is a copy of {first.name}, made a moment before")
         at_s = 0.0

@@ -25,6 +25,8 @@ class Invariants:
         self.slots = slots
         self.identities: set[tuple[int, str]] = set()
         """Every slot and node id that really exist."""
+        self.seeds: dict[str, str] = {}
+        """Of every node that ever ran, its seed."""
         self.named: set[int] = set()
         """Slots that an operator wanted to leave out."""
         self.agreed: dict[tuple[int, str], set[int]] = {}
@@ -152,7 +154,7 @@ class Invariants:
             known = self.voted.get((slot, node_id), [])
             if not any(claims.items() >= proposal.claims.items() for claims in known):
                 raise ViolationError(f"{machine.name} is ready, but slot {slot} never had the same votes")
-            if proposal.seeds.get(slot) != f"{slot:032x}":
+            if proposal.seeds.get(slot) != self.seeds[node_id]:
                 raise ViolationError(f"{machine.name} is ready with a seed that slot {slot} does not have")
 
     def _decision(self, machine: Machine, before: Votes, after: Votes) -> None:

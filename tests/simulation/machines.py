@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from firstboot.cluster.ballots import Attempt, Ready, Votes
+from firstboot.cluster.bids import RegisterState
 from firstboot.cluster.core import Core
 from firstboot.cluster.events import Endpoint, Identity, Persist, Visit
+from firstboot.cluster.members import Members
 from firstboot.cluster.presence import Patience
+from firstboot.cluster.proceedings import Save
+from firstboot.cluster.register import Register
+
+if TYPE_CHECKING:
+    from tests.simulation.ledger import Wish
 
 PORT = 7463
 PATIENCE = Patience(release_after_s=8.0, grace_s=3.0, max_step_s=1.5)
@@ -24,6 +32,8 @@ class Disk:
     """A copy of a disk that was frozen already: nothing can tell it from the original."""
     history: Votes = field(default_factory=Votes)
     """The last votes that were confirmed, kept apart from what a mutant may do to `votes`."""
+    register: RegisterState = field(default_factory=RegisterState)
+    register_history: RegisterState = field(default_factory=RegisterState)
 
 
 @dataclass(slots=True)
@@ -41,6 +51,7 @@ class Sight:
     founder: int | None
     run: str
     address: str
+    members: Members | None
     storage_address: None = None
 
 
@@ -61,15 +72,22 @@ class Machine:
         "heard",
         "heard_slots",
         "index",
+        "joins",
         "life",
         "names",
         "open_visits",
+        "register",
         "rounds",
+        "saving",
+        "seed_id",
         "seen",
         "sight",
         "slot",
         "started_s",
         "steps",
+        "ticking",
+        "told",
+        "wishes",
     )
 
     def __init__(self, index: int, slot: int, disk: Disk, names: dict[int, str], *, extra: bool = False) -> None:
@@ -99,14 +117,20 @@ class Machine:
         self.heard: dict[str, float] = {}
         self.heard_slots: dict[int, float] = {}
         self.started_s = 0.0
+        self.seed_id = f"{slot:032x}"
+        self.joins = False
+        """Its seed was made after the founding."""
+        self.register: Register | None = None
+        self.saving: Save | None = None
+        self.ticking = False
+        """Its register is told of the time."""
+        self.told: Members | None = None
+        """The epoch that its core was told of."""
+        self.wishes: dict[int, Wish] = {}
 
     @property
     def name(self) -> str:
         return f"m{self.index}/slot{self.slot}/{self.disk.node_id[:4]}"
-
-    @property
-    def seed_id(self) -> str:
-        return f"{self.slot:032x}"
 
     def start(self, run: str, now: float) -> None:
         self.life += 1
@@ -117,6 +141,9 @@ class Machine:
         self.seen = self.sight = None
         self.heard = {}
         self.heard_slots = {}
+        self.register = self.saving = self.told = None
+        self.ticking = False
+        self.wishes = {}
 
     def hear(self, visit: Visit, now: float) -> None:
         self.heard[visit.view.node_id] = self.heard_slots[visit.slot] = now
@@ -125,8 +152,10 @@ class Machine:
         """Lose power; `keep`: what was being written reached the disk."""
         if self.asked is not None and keep:
             self.disk.votes = self.asked.votes
-        self.asked = None
-        self.core = None
+        if self.saving is not None and keep:
+            self.disk.register = self.saving.state
+        self.asked = self.saving = None
+        self.core = self.register = None
         self.life += 1
         self.crash_on_vote = 0
 
@@ -134,8 +163,8 @@ class Machine:
         """What this machine shows right now."""
         core = self.core
         assert core is not None
-        votes = core.votes
-        if self.sight is None or self.seen is not votes:
+        votes, members = core.votes, self.register.members if self.register is not None else None
+        if self.sight is None or self.seen is not votes or self.sight.members is not members:
             self.seen = votes
             self.sight = Sight(
                 self.disk.node_id,
@@ -149,5 +178,6 @@ class Machine:
                 votes.founder,
                 core.identity.run,
                 self.address,
+                members,
             )
         return self.sight

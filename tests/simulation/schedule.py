@@ -11,6 +11,7 @@ from firstboot.cluster.events import Outside, WaitFor
 from firstboot.cluster.founder import short
 from tests.simulation.faults import Faults
 from tests.simulation.invariants import ViolationError
+from tests.simulation.later import Later
 from tests.simulation.machines import Machine
 from tests.simulation.operators import Operators
 from tests.simulation.world import World
@@ -57,11 +58,17 @@ class Schedule:
         self.never: set[int] = set()
         """Slots whose machines don't come, or not in time."""
         self.rescued = False
+        self.later = Later(self.world, self.chance, self.faults) if self.chance.random() < 0.4 else None
+        """What happens after the founding."""
+        self.ended = False
+        """The judgement about the founding is spoken."""
         self.relayed: list[Machine] = []
 
     def run(self) -> bool:
         """Whether the site formed; raises ViolationError."""
         world, chance = self.world, self.chance
+        if self.later is not None:
+            world.registers, self.faults.copying = self.later.registers, False
         self._draw_absent()
         for slot in self.slots:
             machine = world.add(slot)
@@ -83,14 +90,26 @@ class Schedule:
             for _ in range(chance.choice((1, 2, 4))):
                 world.after(chance.uniform(2, self.heal_s + 4), self.operators.meddle)
         if chance.random() < 0.15:
-            world.on_ready = chance.choice((self.faults.moment, self.faults.moment, self.faults.twins))
+            moments = (self.faults.moment, self.faults.moment, self.faults.twins)
+            world.on_ready = chance.choice(moments[:2] if self.later is not None else moments)
         if chance.random() < 0.15:
             self.faults.last_s = self.heal_s + chance.uniform(0, 25)
             world.after(self.faults.last_s, self.faults.surplus)
         world.after(self.heal_s, self._heal)
         world.after(self.heal_s + 1.5, self._look)
         world.run(self.heal_s + 26.0 + PATIENCE_S)
-        return self._judge()
+        formed = self._judge()
+        if formed and self.later is not None:
+            self._live_on(self.later)
+        return formed
+
+    def _live_on(self, later: Later) -> None:
+        world = self.world
+        world.halted, self.ended = False, True
+        world.counts["lived_on"] += 1
+        later.begin()
+        world.run(world.now + 300.0)
+        later.judge()
 
     def _draw_absent(self) -> None:
         """Some machines are dead on arrival, come late, or die for good while the votes are being frozen."""
@@ -185,6 +204,8 @@ class Schedule:
 
     def _look(self) -> None:
         """End the run when all who are there decided, or when nothing was voted for long enough that nothing will."""
+        if self.ended:
+            return
         world, alive = self.world, self._alive()
         quiet = world.now > max(self.faults.last_s, world.changed_s) + QUIET_S
         if quiet and not self._formed() and not self.rescued and not self._doubled():
@@ -223,7 +244,8 @@ class Schedule:
             raise ViolationError(f"the site did not form: {reasons}")
         known = {short(machine.disk.node_id) for machine in self.world.machines}
         known |= {short(node) for _, node in self.world.invariants.identities}
-        words = {"run", "wants to go on without", *known} | ({"not answer", "not appeared"} if hopeless else set())
+        words = {"run", "wants to go on without", "founded without", *known}
+        words |= {"not answer", "not appeared"} if hopeless else set()
         if not any(word in text for text in reasons.values() for word in words):
             raise ViolationError(f"the site waits, and nobody says for whom: {reasons}")
         return False

@@ -13,6 +13,7 @@ from firstboot.cluster.events import (
     Action,
     Answer,
     ClaimArrived,
+    ClusterExists,
     Declined,
     Endpoint,
     Event,
@@ -33,9 +34,11 @@ from firstboot.cluster.events import (
 from tests.simulation.conversation import TIMEOUT_S, Conversation
 from tests.simulation.invariants import Invariants, ViolationError
 from tests.simulation.machines import PORT, Disk, Machine
+from tests.simulation.registers import Registers
 
 PAUSE_S = 2.0
 HURRIED_S = 0.5
+KEEPING_S = 5.0
 
 
 @dataclass(slots=True)
@@ -72,6 +75,8 @@ class World:
         self._requests: dict[tuple[int, int], tuple[Callable[..., None], tuple[object, ...]]] = {}
         self._request = 0
         self._trace = trace
+        self.registers: Registers | None = None
+        """Where the cluster lives on after its founding."""
 
     # Time
 
@@ -86,6 +91,10 @@ class World:
             self.now, _, call, arguments = pop(queue)
             call(*arguments)
 
+    @property
+    def traced(self) -> bool:
+        return self._trace is not None
+
     def note(self, text: str) -> None:
         if self._trace is not None:
             self._trace.append(f"{self.now:8.3f} {text}")
@@ -95,8 +104,11 @@ class World:
 
     # Machines
 
-    def add(self, slot: int, disk: Disk | None = None, *, extra: bool = False) -> Machine:
-        machine = Machine(len(self.machines) + 1, slot, disk or Disk(self.id()), self.names, extra=extra)
+    def add(
+        self, slot: int, disk: Disk | None = None, *, extra: bool = False, names: dict[int, str] | None = None
+    ) -> Machine:
+        disk = disk or Disk(self.id())
+        machine = Machine(len(self.machines) + 1, slot, disk, names or self.names, extra=extra)
         self.machines.append(machine)
         self._by_address[machine.address] = machine
         self.invariants.identities.add((slot, machine.disk.node_id))
@@ -106,26 +118,51 @@ class World:
         if machine.core is not None or machine.gone:
             return
         machine.start(self.id(), self.now)
+        self.invariants.seeds[machine.disk.node_id] = machine.seed_id
         self.note(f"{machine.name} starts with {told(machine.disk.votes)}")
         self.step(machine, Started(machine.disk.votes, self._clock(machine)))
         if machine.core is not None:
             self.invariants.started(machine)
+            if machine.joins:
+                self.step(machine, ClusterExists(self._clock(machine)))
+            if self.registers is not None:
+                self.registers.start(machine)
             self.after(self.chance.random(), self._round, machine, machine.life)
 
     def power_off(self, machine: Machine) -> None:
         if machine.core is None:
             return
         keep = self.chance.random() < 0.5
-        if machine.asked is not None:
+        writes = machine.asked is not None or machine.saving is not None
+        if writes:
             self.counts["crash_after_vote"] += 1
-        self.note(f"{machine.name} loses power" + (f", last write kept: {keep}" if machine.asked else ""))
+        self.note(f"{machine.name} loses power" + (f", last write kept: {keep}" if writes else ""))
         self._cut(machine, keep=keep)
 
     def _cut(self, machine: Machine, *, keep: bool) -> None:
-        written = machine.asked is not None and keep
+        voted, saved = machine.asked is not None and keep, machine.saving is not None and keep
         machine.stop(keep=keep)
-        if written:
+        if voted:
             self.invariants.persisted(machine)
+        if saved and self.registers is not None:
+            self.registers.ledger.saved(machine)
+
+    def crash_at_write(self, machine: Machine) -> bool:
+        """Whether the machine loses power while it writes, as was planned for its next write."""
+        if not machine.crash_on_vote:
+            return False
+        keep, machine.crash_on_vote = machine.crash_on_vote == 2, 0
+        self.counts["crash_after_vote"] += 1
+        self.note(f"{machine.name} loses power while it writes, kept: {keep}")
+        self._cut(machine, keep=keep)
+        self.after(self.chance.uniform(1, 8), self.power_on, machine)
+        return True
+
+    def write_fails(self) -> bool:
+        if self.network.bad_disks and self.chance.random() < self.network.bad_disks:
+            self.counts["failed_writes"] += 1
+            return True
+        return False
 
     def wipe(self, machine: Machine) -> None:
         self.power_off(machine)
@@ -160,6 +197,8 @@ class World:
                 self.note(f"{machine.name}: {action}")
         if machine.core is core:
             self.invariants.stands(machine)
+            if self.registers is not None:
+                self.registers.follow(machine)
         return left
 
     # Disk
@@ -172,21 +211,14 @@ class World:
         self.changed_s = self.now
         if self._trace is not None:
             self.note(f"{machine.name} persists {told(action.votes)}")
-        if machine.crash_on_vote:
-            keep, machine.crash_on_vote = machine.crash_on_vote == 2, 0
-            self.counts["crash_after_vote"] += 1
-            self.note(f"{machine.name} loses power while it writes, kept: {keep}")
-            self._cut(machine, keep=keep)
-            self.after(self.chance.uniform(1, 8), self.power_on, machine)
-            return
-        self.after(self.chance.uniform(0.001, 0.05), self._written, machine, machine.life, action)
+        if not self.crash_at_write(machine):
+            self.after(self.chance.uniform(0.001, 0.05), self._written, machine, machine.life, action)
 
     def _written(self, machine: Machine, life: int, action: Persist) -> None:
         if machine.life != life:
             return
         machine.asked = None
-        if self.network.bad_disks and self.chance.random() < self.network.bad_disks:
-            self.counts["failed_writes"] += 1
+        if self.write_fails():
             self.note(f"{machine.name} could not write")
             self.step(machine, PersistFailed(action.serial, self._clock(machine)))
             return
@@ -201,7 +233,7 @@ class World:
 
     # Network
 
-    def _send(self, sender: Machine, receiver: Machine, call: Callable[..., None], *arguments: object) -> bool:
+    def send(self, sender: Machine, receiver: Machine, call: Callable[..., None], *arguments: object) -> bool:
         """Whether the message will arrive; it may still find the receiver gone."""
         network, chance = self.network, self.chance
         if sender.group != receiver.group or (network.loss and chance.random() < network.loss):
@@ -232,6 +264,8 @@ class World:
     def _rest(self, machine: Machine) -> None:
         assert machine.core is not None
         pause_s = HURRIED_S if machine.core.hurried else PAUSE_S
+        if machine.register is not None and machine.register.members is not None:
+            pause_s = KEEPING_S
         self.after(pause_s + self.chance.random() * 0.2, self._round, machine, machine.life)
 
     def _offers(self, machine: Machine) -> tuple[dict[int, list[Endpoint]], list[Endpoint]]:
@@ -288,6 +322,8 @@ class World:
         if isinstance(event, Visited):
             machine.hear(event.visit, self.now)
         self.step(machine, event)
+        if self.registers is not None and isinstance(event, Visited) and machine.life == life:
+            self.registers.learn(machine, event.visit.view.members)  # type: ignore[attr-defined]
         if machine.life == life:
             machine.open_visits -= 1
             if machine.open_visits == 0:

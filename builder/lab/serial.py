@@ -17,6 +17,7 @@ PHASES = (
     "discover",
     "admit",
     "found",
+    "enrol",
     "pool",
     "volumes",
     "domains",

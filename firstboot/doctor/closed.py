@@ -9,7 +9,7 @@ from functools import partial
 from firstboot import paths
 from firstboot.cluster.authority import RENEW_LEFT
 from firstboot.context import Member
-from firstboot.doctor.bounded import Result, Value, gather
+from firstboot.doctor.bounded import Raised, Result, Value, gather
 from firstboot.doctor.node import RESTART_HINT, Node
 from firstboot.doctor.report import Judgement, failed, passed, skipped, warned
 from firstboot.errors import TrivetError
@@ -91,6 +91,8 @@ def judge_ports() -> Judgement:
 def judge_handshake(member: Member, result: Result[Handshake]) -> Judgement:
     """A glusterd that speaks TLS proves its node, and takes this one's certificate."""
     about = f"glusterd of {member.name} ({member.data_address})"
+    if isinstance(result, Raised):
+        return failed(f"this node's own certificate can't be used: {result.error}", RESTART_HINT, about=about)
     if not isinstance(result, Value):
         return failed(f"no answer within {LIMIT_S:g} s", "is it on, and on this network?", about=about)
     answer = result.value

@@ -15,6 +15,9 @@ LIMIT_S = 10.0
 OBJECTION_S = 1.0
 """How long the other side has to object to this node's certificate: with TLS 1.3 it does so after the handshake."""
 
+OTHER_AUTHORITY = (18, 19, 20, 21)
+"""x509_vfy.h: self-signed, self-signed in the chain, and two ways in which the issuer is not known here."""
+
 
 @dataclass(frozen=True)
 class Handshake:
@@ -25,16 +28,16 @@ class Handshake:
     is_plain: bool = False
 
 
-def attempt(address: str, port: int = paths.GLUSTERD_PORT) -> Handshake:
-    """Connect with this node's certificate; the credentials of this node must be in order."""
+def attempt(address: str, *, objection_s: float = OBJECTION_S) -> Handshake:
+    """Connect with this node's certificate; raises OSError when this node's own files can't be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     # As Gluster does: whoever the authority vouches for may answer, whatever its name.
     context.check_hostname = False
     context.load_verify_locations(paths.TRUSTED)
     context.load_cert_chain(paths.NODE_CERTIFICATE, paths.NODE_KEY)
     try:
-        with socket.create_connection((address, port), timeout=LIMIT_S) as raw:
-            return _shake(context, raw)
+        with socket.create_connection((address, paths.GLUSTERD_PORT), timeout=LIMIT_S) as raw:
+            return _shake(context, raw, objection_s)
     except ConnectionRefusedError:
         return Handshake(
             trouble="refuses connections: no glusterd listens, or its packet filter knows no such member"
@@ -43,11 +46,12 @@ def attempt(address: str, port: int = paths.GLUSTERD_PORT) -> Handshake:
         return Handshake(trouble=f"can't be reached: {error.strerror or error}")
 
 
-def _shake(context: ssl.SSLContext, raw: socket.socket) -> Handshake:
+def _shake(context: ssl.SSLContext, raw: socket.socket, objection_s: float) -> Handshake:
     try:
         tls = context.wrap_socket(raw)
     except ssl.SSLCertVerificationError as error:
-        return Handshake(trouble=f"shows a certificate that is not accepted here: {error.verify_message}")
+        reason = "of another authority" if error.verify_code in OTHER_AUTHORITY else error.verify_message
+        return Handshake(trouble=f"shows a certificate that is not accepted here: {reason}")
     except (ssl.SSLError, ConnectionResetError) as error:
         alert = isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "")
         return Handshake(trouble=_objection(error) if alert else "speaks no TLS", is_plain=not alert)
@@ -55,7 +59,7 @@ def _shake(context: ssl.SSLContext, raw: socket.socket) -> Handshake:
         return Handshake(trouble=f"did not finish the TLS handshake in {LIMIT_S:g} s")
     with tls:
         node_id = common_name(x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b""))
-        tls.settimeout(OBJECTION_S)
+        tls.settimeout(objection_s)
         try:
             tls.recv(1)
         except TimeoutError:

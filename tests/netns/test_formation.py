@@ -118,10 +118,14 @@ def test_a_node_that_lost_power_comes_back_by_itself(cluster: Cluster) -> None:
     wait_until("and says so", [survivor], lambda: bool(survivor.status and survivor.status.problems))
     assert survivor.status is not None
     assert [d.state for d in survivor.status.domains] == ["active"]
+    missed = "written while node2 was away"
+    survivor.node.run("sh", "-c", f"echo {missed} > {DOMAINS / DOMAIN}/missed && sync -f {DOMAINS / DOMAIN}/missed")
     lost.node.power_on()
     assert "24007" not in listening(lost.node)
     lost.start()
     wait_until("formed again", cluster.agents, lambda: all(is_formed(agent) for agent in cluster.agents))
+    brick = brick_path(VOLUME, 0) / "missed"
+    wait_until("what it missed is healed", [lost], lambda: lost.node.read(brick) == f"{missed}\n")
     made = ("mkfs.xfs", "gluster --mode=script --xml peer", "gluster --mode=script --xml volume create")
     assert not [command for command in lost.commands() if command.startswith(made)]
     host = testinfra.get_host(f"netns://{lost.node.pid}")

@@ -11,7 +11,7 @@ from firstboot import paths
 from firstboot.cluster.authority import RENEW_LEFT
 from firstboot.context import Member
 from firstboot.doctor import closed
-from firstboot.doctor.bounded import Late, Value
+from firstboot.doctor.bounded import Late, Raised, Value
 from firstboot.doctor.report import Judgement, Verdict
 from firstboot.gluster import closing
 from firstboot.gluster.handshake import Handshake
@@ -102,6 +102,7 @@ def test_handshakes() -> None:
     assert failed(closed.judge_handshake(MEMBER, Value(Handshake(trouble="speaks no TLS"))), "speaks no TLS")
     assert failed(closed.judge_handshake(MEMBER, Value(Handshake("f00d"))), "node f00d answers there")
     assert failed(closed.judge_handshake(MEMBER, Late(45)), "no answer within 45 s")
+    assert failed(closed.judge_handshake(MEMBER, Raised(OSError("no such file"))), "own certificate", "no such file")
 
 
 def test_the_packet_filter() -> None:

@@ -11,7 +11,6 @@ from firstboot.context import Context
 from firstboot.errors import RefusedError, TrivetError
 from firstboot.gluster import closing, credentials
 from firstboot.gluster.closing import Closing, links, place_link, port_range, require_ports
-from firstboot.gluster.handshake import Handshake
 from firstboot.network.packetfilter import PacketFilter
 from tests.unit.firstboot.gluster.formed import context
 
@@ -86,7 +85,7 @@ class Node:
         self.steps: list[str] = []
         self.is_running = False
         self.trouble: TrivetError | None = None
-        self.answer = Handshake("1" * 32)
+        self.is_plain = False
         options = folder / "glusterd.vol"
         options.write_text("option base-port 50152\noption max-port 52151\n")
         monkeypatch.setattr(paths, "GLUSTERD_OPTIONS", options)
@@ -96,7 +95,7 @@ class Node:
         monkeypatch.setattr(PacketFilter, "keep", lambda *_: self._step("filter"))
         monkeypatch.setattr(closing, "is_active", lambda _: self.is_running)
         monkeypatch.setattr(closing, "stop", lambda _: self._step("stop"))
-        monkeypatch.setattr(closing.handshake, "attempt", lambda _: self._step("handshake") or self.answer)
+        monkeypatch.setattr(closing, "speaks_plainly", lambda: self._step("handshake") or self.is_plain)
 
     def _step(self, what: str, error: Exception | None = None) -> None:
         self.steps.append(what)
@@ -138,7 +137,7 @@ def test_a_glusterd_from_before_this_agent_is_asked_for_tls(
     node: Node, formed: Context, plain: bool, steps: list[str]
 ) -> None:
     paths.SECURE_ACCESS.write_text("")
-    node.is_running, node.answer = True, Handshake(trouble="speaks no TLS", is_plain=plain)
+    node.is_running, node.is_plain = True, plain
     one = Closing()
     one.close(formed)
     assert node.steps == ["verify", "filter", *steps]

@@ -21,7 +21,7 @@ from tests.netns.crash.plan import Case, Result, Results, cases, choose, summary
 from tests.netns.namespaces import ROOT, command
 
 FOLDER = ROOT / "build" / "crash"
-BATCH = 2
+BATCH = 10
 """So many cases a job are done while a lock is held: others that wait for it get their turn in between."""
 
 

@@ -31,6 +31,13 @@ def test_a_write_that_was_cut_off_leaves_the_old_content_and_is_swept(
     assert [entry.name for entry in tmp_path.iterdir()] == ["seed.json"]
 
 
+def test_what_a_dead_process_renamed_is_durable_afterwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(str(Path(f"/proc/self/fd/{handle}").readlink())))
+    sweep([tmp_path, tmp_path / "missing"])
+    assert synced == [str(tmp_path)]
+
+
 def test_what_others_keep_in_a_folder_is_not_swept(tmp_path: Path) -> None:
     for name in (".hosts.swp", "hosts", ".trivet-brick.json", "notes.trivet-new"):
         (tmp_path / name).touch()

@@ -75,7 +75,7 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
     keep_alive(heart, stop)
     try:
         if runner.form():
-            runner.keep(_summary, lambda: _problems(context, identity) + membership.problems())
+            runner.keep(_summary, lambda: identity.problems() + membership.problems())
     finally:
         notify("STOPPING=1")
         control.close()
@@ -99,11 +99,6 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
 
         fields["domains"] = domains.domains(context)
     return fields
-
-
-def _problems(context: Context, identity: Identity) -> list[str]:
-    """What is wrong with this machine although its phases are done."""
-    return [*identity.problems(), *(f"network: {fault}" for fault in context.network_faults)]
 
 
 def _summary(context: Context) -> str:

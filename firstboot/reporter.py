@@ -136,6 +136,7 @@ class Reporter:
 
     def _build(self) -> NodeStatus:
         context = self._context
+        network = [f"network: {fault}" for fault in context.network_faults] if context is not None else []
         fields: dict[str, object] = {}
         if context is not None and context.seed is not None:
             seed = context.seed
@@ -161,7 +162,7 @@ class Reporter:
                 "phases": tuple(self._phases.values()),
             }
             | self._system
-            | {"problems": (*self._problems, *self._trouble)}
+            | {"problems": (*network, *self._problems, *self._trouble)}
             | fields
         )
 

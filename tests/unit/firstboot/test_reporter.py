@@ -41,6 +41,13 @@ def test_each_change_is_one_line(reporter: Reporter, capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_degraded_network_is_a_problem_from_the_beginning(reporter: Reporter) -> None:
+    fault = "bond0 is degraded: eno2 (52:54:00:00:00:03) has no carrier"
+    reporter.attach(Context(report=reporter.progress, network_faults=(fault,)))
+    reporter.enter("network", "bring up")
+    assert written().problems == (f"network: {fault}",)
+
+
 def test_since_is_kept_while_the_reason_stays(reporter: Reporter) -> None:
     reporter.wait("for a seed", "")
     since = written().since

@@ -13,7 +13,7 @@ BENCHES := $(patsubst bench/%.py,bench-%,$(wildcard bench/*.py))
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z%-]+):.*## (.*)/  make \1\t\2/' | expand -t 26
-	@echo "  levels:  $(addprefix test-,$(LEVELS)) test-vm-full"
+	@echo "  levels:  $(addprefix test-,$(LEVELS)) test-netns-full test-vm-full"
 	@echo "  benches: $(BENCHES)"
 
 setup: ## install the Debian packages and the virtual environment that build, site and lab need

@@ -16,6 +16,7 @@ from builder.site.folder import SiteRecord
 from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
 from firstboot.cluster.enrolment import Enrolment
+from firstboot.cluster.twins import CopyDocument
 from firstboot.cluster.views import View
 from firstboot.cluster.without import WithoutReport
 from firstboot.control import Order
@@ -37,6 +38,7 @@ DOCUMENTS: tuple[type[Model], ...] = (
     BuildReport,
     CheckReport,
     ClaimsDocument,
+    CopyDocument,
     DiskRecords,
     DoctorReport,
     Enrolment,

@@ -75,7 +75,7 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
     keep_alive(heart, stop)
     try:
         if runner.form():
-            runner.keep(_summary, lambda: identity.problems() + membership.problems())
+            runner.keep(_summary, lambda: identity.problems() + membership.problems(context))
     finally:
         notify("STOPPING=1")
         control.close()

@@ -17,6 +17,8 @@ AUTHORITY_ISSUER = AUTHORITY / "authority.pem"
 """Certificate and key of the authority that issues now, mode 0600."""
 TRUSTED = AUTHORITY / "trusted.pem"
 """Certificates of the authorities that are trusted, the newest first."""
+COPY = STATE / "copy.json"
+"""This state is a copy of another machine's, which runs; see firstboot.cluster.copies."""
 JOURNAL = STATE / "journal.json"
 CLAIMS = STATE / "claims.json"
 PACKET_FILTER = STATE / "packetfilter.nft"
@@ -30,6 +32,10 @@ LOCK = RUN / "agent.lock"
 CONTROL = RUN / "control.sock"
 """Orders of operators to the running agent; mode 0600."""
 MOTD = RUN / "motd"
+CLOCK_AGREED = RUN / "clock-agreed"
+"""There once this node's clock agreed with the members' since the machine was started."""
+CHRONY_MEMBERS = RUN / "chrony"
+"""chrony's files about the members; gone when the machine restarts: no clock is served that was not compared."""
 ISSUE = Path("/run/issue.d/trivet.issue")
 CONSOLE = Path("/dev/console")
 
@@ -38,6 +44,9 @@ HOSTNAME = Path("/etc/hostname")
 SHADOW = Path("/etc/shadow")
 ROOT_KEYS = Path("/etc/ssh/authorized_keys.d/root")
 SSH_HOST_KEYS = Path("/etc/ssh")
+MACHINE_ID = Path("/etc/machine-id")
+GLUSTERD = Path("/var/lib/glusterd")
+GLUSTERD_INFO = GLUSTERD / "glusterd.info"
 NETWORKD = Path("/etc/systemd/network")
 CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -26,8 +27,12 @@ Facts = Callable[[], dict[str, object]]
 class Reporter:
     """The status of this run of the agent. Safe to call from any thread."""
 
-    def __init__(self, phases: Sequence[str], *, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, phases: Sequence[str], *, now: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._now = now
+        self._monotonic = monotonic
+        self._entered_s = monotonic()
         self._facts: Facts = dict
         self._lock = threading.RLock()
         self._context: Context | None = None
@@ -62,7 +67,7 @@ class Reporter:
 
     def enter(self, phase: str, title: str) -> None:
         with self._lock:
-            self._phase = phase
+            self._phase, self._entered_s = phase, self._monotonic()
             self._phases[phase] = PhaseStatus(name=phase, state=PhaseState.RUNNING, started=self._now())
             self._set(PhaseState.RUNNING, title)
 
@@ -77,10 +82,9 @@ class Reporter:
     def finish(self, phase: str) -> None:
         """The phase is done; nothing is printed, because the next one enters at once."""
         with self._lock:
-            known = self._phases[phase]
-            took = (self._now() - known.started).total_seconds() if known.started else None
-            self._phases[phase] = known.model_copy(
-                update={"state": PhaseState.DONE, "duration_s": None if took is None else round(max(took, 0.0), 3)}
+            took_s = round(self._monotonic() - self._entered_s, 3)  # the clock may have been set meanwhile
+            self._phases[phase] = self._phases[phase].model_copy(
+                update={"state": PhaseState.DONE, "duration_s": took_s}
             )
 
     def form(self, reason: str) -> None:

@@ -32,7 +32,7 @@ def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
         "admit": membership.admit,
         "found": membership.found,
         "enrol": membership.enrol,
-        "pool": _pool,
+        "pool": lambda context: membership.before_pool(context) or _pool(context),
         "volumes": _volumes,
         "domains": _domains,
     }

@@ -24,6 +24,15 @@ def start(unit: str) -> None:
         )
 
 
+def restart(unit: str) -> None:
+    """Have the unit read its files anew; one that is not running is started."""
+    run(
+        ["systemctl", "restart", unit],
+        timeout_s=CHANGE_TIMEOUT_S,
+        hint=f"look at the unit's log: journalctl -u {unit}",
+    )
+
+
 def stop(unit: str) -> None:
     """Stop the unit and wait until it is down; one that does not run is left alone."""
     if is_active(unit):

@@ -29,7 +29,12 @@ class Level:
         return self.exit_code == 0 and self.failed == 0 and self.passed > 0
 
 
-SELECTIONS = {"vm": ("vm", ("-m", "not full")), "vm-full": ("vm", ("-m", "full"))}
+SELECTIONS = {
+    "netns": ("netns", ("-m", "not full")),
+    "netns-full": ("netns", ("-m", "full")),
+    "vm": ("vm", ("-m", "not full")),
+    "vm-full": ("vm", ("-m", "full")),
+}
 """Levels that are a part of a folder: the folder, and what chooses in it."""
 
 

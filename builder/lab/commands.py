@@ -57,6 +57,14 @@ def lab() -> None:
     type=float,
     help="Seconds to wait; progress extends it.  " "Default: 900 under KVM, 2700 emulated.",
 )
+@click.option(
+    "--clock",
+    "clocks",
+    type=(int, int),
+    multiple=True,
+    metavar="NODE SECONDS",
+    help="Start that node with a clock so far ahead; negative: behind. Can be given again.",
+)
 @click.option("--no-wait", is_flag=True, help="Leave once the machines are on.")
 @_as_json
 def up(
@@ -70,6 +78,7 @@ def up(
     firmware: Literal["bios", "uefi"],
     accel: Literal["auto", "kvm", "tcg"],
     timeout_s: float | None,
+    clocks: tuple[tuple[int, int], ...],
     no_wait: bool,
     as_json: bool,
 ) -> int:
@@ -99,6 +108,7 @@ def up(
         cpus=cpus,
         firmware=firmware,
         accelerator=accel,
+        clocks=dict(clocks),
     )
     status = session.bring_up(folder, wish, timeout_s=timeout_s, wait=not no_wait)
     session.print_status(status, as_json=as_json)

@@ -88,6 +88,8 @@ class NodeRecord(Model):
     """What DHCP offers to `storage_mac` in the storage network, if it is served there."""
     storage_mac: MacAddress | None = None
     disks: tuple[DiskRecord, ...] = ()
+    clock_ahead_s: int = 0
+    """How far its clock is ahead of this machine's at each power-on."""
 
     @property
     def mac(self) -> str:

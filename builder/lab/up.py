@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Literal
@@ -52,6 +52,8 @@ class Wish:
     """None: what suits the accelerator."""
     firmware: Literal["bios", "uefi"] = "bios"
     accelerator: Literal["auto", "kvm", "tcg"] = "auto"
+    clocks: Mapping[int, int] = field(default_factory=dict)
+    """Seconds by which the clock of a node, by its number, is ahead."""
 
 
 def design(
@@ -74,7 +76,12 @@ def design(
     wiring.check(wish.plan, count)
     places = ports.design(name, wish.plan, used)
     records = disks.plan_disks(wish.plan)
-    nodes = tuple(_node(name, wish.plan, slot, places, records) for slot in wish.plan.slots[:count])
+    nodes = tuple(
+        _node(name, wish.plan, slot, places, records).model_copy(
+            update={"clock_ahead_s": wish.clocks.get(slot.number, 0)}
+        )
+        for slot in wish.plan.slots[:count]
+    )
     return LabState(
         name=name,
         plan=wish.plan,
@@ -165,6 +172,8 @@ def refuse_other(state: LabState, wish: Wish) -> None:
         differences.append(f"accelerator {state.accelerator}")
     if (wish.memory_mib, wish.cpus or state.cpus) != (state.memory_mib, state.cpus):
         differences.append(f"{state.memory_mib} MiB and {state.cpus} CPUs a node")
+    if any(node.clock_ahead_s != wish.clocks.get(node.number, 0) for node in state.nodes):
+        differences.append("other clocks")
     if wish.site_folder.resolve() != state.site_folder.resolve():
         differences.append(f"site {state.site_folder}")
     if image.build_key(wish.image_folder) not in ("", state.image_key):

@@ -25,6 +25,9 @@ LinkName = Annotated[str, StringConstraints(pattern=BRIDGE_PATTERN)]
 Mtu = Annotated[Count, Field(ge=1280, le=9216)]
 Vlan = Annotated[Count, Field(ge=1, le=4094)]
 
+TIME_SERVERS = ("2.debian.pool.ntp.org",)
+"""Debian's own, as its chrony package has them."""
+
 
 class NetworkInterface(Part):
     """Which network card: all that is given must match, and only one card may. A bond goes by its name."""
@@ -123,5 +126,7 @@ class Network(Part):
     ] = Field((), description="More bridges for guests.")
     dns: Annotated[tuple[Address, ...], BeforeValidator(parse_list)] = Field((), description="DNS servers.")
     search: Annotated[tuple[Host, ...], BeforeValidator(parse_list)] = Field((), description="DNS search domains.")
-    ntp: Annotated[tuple[Host, ...], BeforeValidator(parse_list)] = Field((), description="Time servers.")
+    ntp: Annotated[tuple[Host, ...], BeforeValidator(parse_list)] = Field(
+        TIME_SERVERS, description="Time servers; with none the nodes keep a time of their own."
+    )
     proxy: Short | None = Field(None, description="HTTP proxy of the nodes, such as http://proxy.example:3128.")

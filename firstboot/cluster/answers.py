@@ -9,7 +9,7 @@ from firstboot import paths
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.events import Granted, Held
 from firstboot.cluster.server import Answer, Request
-from firstboot.cluster.trust import SlotRole
+from firstboot.cluster.trust import OperatorRole, SlotRole
 from firstboot.cluster.views import View
 from firstboot.status import NodeStatus
 
@@ -21,7 +21,7 @@ class Answers:
         self,
         ballot: Ballot,
         *,
-        view: Callable[[], View],
+        view: Callable[[str | None], View],
         status: Callable[[], NodeStatus],
         met: Callable[[int, str], None],
         enrol: Callable[[SlotRole], Answer],
@@ -40,7 +40,8 @@ class Answers:
             self._met(request.role.slot, request.address)
         match request.method, request.path:
             case "GET", "/v1/view":
-                return Answer(200, self._view().model_dump(mode="json"))
+                asked_by = None if isinstance(request.role, OperatorRole) else request.role.node_id
+                return Answer(200, self._view(asked_by).model_dump(mode="json"))
             case "GET", "/v1/status":
                 return Answer(200, self._status().model_dump(mode="json"))
             case "GET", "/v1/ssh-host-keys":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
+from firstboot.cluster.clocks import Reading, reading
 from firstboot.cluster.events import Endpoint, Visit
 from firstboot.cluster.session import Session, open_session
 from firstboot.cluster.trust import SlotRole
@@ -26,28 +28,39 @@ class Claimant:
 
 @dataclass(frozen=True)
 class Look:
-    """A member looked at without a claim; `date` is its clock's time in full seconds, where the answer says it."""
+    """A member looked at without a claim; `clock` is what its clock showed, where the answer says it."""
 
     slot: int
     view: View
-    date: datetime | None
+    clock: Reading | None
 
 
-def visit(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant: Claimant) -> Visit:
+Hear = Callable[[View, Reading | None], None]
+"""Is told each view and what the clock of its node showed with it."""
+
+
+def _ignore(view: View, clock: Reading | None) -> None:
+    pass
+
+
+def visit(
+    endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant: Claimant, hear: Hear = _ignore
+) -> Visit:
     """Fetch the view, and claim our slot if it lacks that. Raises UnreachableError with the cause in one line."""
     with open_session(endpoint, context, site_id=site_id) as session:
-        return _talk(session, claimant)
+        return _talk(session, claimant, hear)
 
 
 def look(endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str) -> Look:
     """Fetch the view and change nothing. Raises UnreachableError with the cause in one line."""
     with open_session(endpoint, context, site_id=site_id) as session:
-        view, date = _view(session)
-        return Look(view.slot, view, date)
+        view, clock = _view(session)
+        return Look(view.slot, view, clock)
 
 
-def _talk(session: Session, claimant: Claimant) -> Visit:
-    view, _ = _view(session)
+def _talk(session: Session, claimant: Claimant, hear: Hear = _ignore) -> Visit:
+    view, clock = _view(session)
+    hear(view, clock)
     if not lacks_claim(view, view.slot, claimant.slot, claimant.node_id):
         return Visit(session.reached, view.slot, view)
     reply = session.ask("POST", "/v1/claim", "{}")
@@ -59,12 +72,14 @@ def _talk(session: Session, claimant: Claimant) -> Visit:
     return Visit(session.reached, view.slot, view)
 
 
-def _view(session: Session) -> tuple[View, datetime | None]:
-    """The view of the node that TLS proved, and the time it was given."""
+def _view(session: Session) -> tuple[View, Reading | None]:
+    """The view of the node that TLS proved, and what its clock showed."""
     role = session.role
     if not isinstance(role, SlotRole):
         raise BadInputError("it shows a certificate that is no slot's")
+    began_s = time.monotonic()
     reply = session.ask("GET", "/v1/view")
+    ended_s = time.monotonic()
     if reply.code != 200:
         raise BadInputError(f"its view was refused with {reply.code}")
     view = read_view(reply.raw)
@@ -73,7 +88,7 @@ def _view(session: Session) -> tuple[View, datetime | None]:
             f"it shows the view of slot {view.slot}, node {view.node_id[:12]}, under the certificate of "
             f"slot {role.slot}, node {role.node_id[:12]}"
         )
-    return view, reply.date
+    return view, reading(reply.date, began_s, ended_s)
 
 
 def read_view(raw: bytes) -> View:

@@ -315,7 +315,8 @@ class Core:
         if assessed is None or assessed[0] is not mine or assessed[1] is not known:
             asked = attempts.rest(me.names, mine.attempt)
             obstacle = roster.obstacle(known, asked, mine.claims) if mine.founder is None else None
-            decision = founder.decide(me, mine, known.views)
+            rivals = {node: rival.view for node, rival in known.rivals.items() if node != me.node_id}
+            decision = founder.decide(me, mine, known.views, rivals)
             assessed = self._assessed = mine, known, obstacle, decision
         return assessed[2:]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from datetime import UTC, datetime
 from typing import Literal
@@ -16,7 +17,7 @@ from firstboot.cluster.authority import Authority
 from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import Endpoint
 from firstboot.cluster.server import Answer
-from firstboot.cluster.session import UnreachableError, open_session
+from firstboot.cluster.session import Reply, UnreachableError, open_session
 from firstboot.cluster.tls import Credentials, client_context
 from firstboot.cluster.trust import MemberRole, SlotRole, load_certificate
 from firstboot.context import Context, Member
@@ -75,13 +76,19 @@ def member_credentials() -> Credentials | None:
         return None
 
 
-def answer(votes: Votes, role: SlotRole) -> Answer:
-    """The cluster authority, for who is a member by what was decided, and nobody else."""
+def answer(votes: Votes, role: SlotRole, refusal: str = "") -> Answer:
+    """The cluster authority, for who is a member by what was decided, and nobody else.
+
+    `refusal` is why a member gets nothing either: a clock that is far off.
+    """
     if votes.founder is None or votes.ready is None:
         return Answer(409, {"error": "the founder is not decided yet"})
     if not votes.ready.proposal.has(role.slot, role.node_id):
         log.warning("slot %d, node %s asks for the cluster authority, but is no member", role.slot, role.node_id)
         return Answer(403, {"error": "that node is no member of this cluster"})
+    if refusal:
+        log.warning("slot %d, node %s gets no cluster authority: %s", role.slot, role.node_id, refusal)
+        return Answer(409, {"error": refusal})
     authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
     if authority is None:
         return Answer(409, {"error": "this node does not hold the cluster authority yet"})
@@ -128,9 +135,19 @@ def _fetch(context: Context, member: Member) -> Authority | None:
         if reply.code == 409:
             return None
         if reply.code != 200:
-            raise BadInputError(f"it refused with {reply.code}")
+            raise BadInputError(f"it refused with {reply.code}{_error(reply)}")
         given = parse_document(reply.raw, Enrolment, Source("its enrolment"))
         return authorities.read(given.authority, given.trusted)
+
+
+def _error(reply: Reply) -> str:
+    """What a refusal says of itself, bounded, after a colon."""
+    try:
+        document = json.loads(reply.raw)
+    except (ValueError, RecursionError):
+        document = None
+    error = document.get("error") if isinstance(document, dict) else None
+    return f": {error[:300]}" if isinstance(error, str) else ""
 
 
 def _require_same(context: Context, authority: Authority) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.client import Claimant, visit
+from firstboot.cluster.client import Claimant, Hear, visit
 from firstboot.cluster.events import Endpoint, Target, Visit
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.session import UnreachableError
+from firstboot.cluster.twins import Twins
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ WORKERS = 8
 
 
 class Exchange:
-    """Runs the rounds. `updated` is called after each."""
+    """Runs the rounds. `updated` is called after each; `hear` and `twins` during it."""
 
     def __init__(
         self,
@@ -38,6 +39,8 @@ class Exchange:
         site_id: str,
         claimant: Claimant,
         updated: Callable[[], None],
+        hear: Hear,
+        twins: Twins,
     ) -> None:
         self._ballot = ballot
         self._slots = tuple(sorted(ballot.identity.names))
@@ -48,6 +51,8 @@ class Exchange:
         self._site_id = site_id
         self._claimant = claimant
         self._updated = updated
+        self._hear = hear
+        self._twins = twins
         self._stop = threading.Event()
         self._wake = threading.Event()
         self._callers: dict[int, tuple[Endpoint, ...]] = {}
@@ -81,12 +86,24 @@ class Exchange:
         chance = random.Random()  # noqa: S311  (an order, not a secret)
         offers = {slot: self._hinted(slot) for slot in self._slots}
         goals = self._ballot.begin_round(offers, self._peers, self._port, chance)
+        visits: list[Visit | None] = []
+        held: dict[int, Visit] = {}
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="visit") as pool:
-            for target, result in zip(goals, pool.map(self._visit, goals), strict=True):
-                if isinstance(result, Visit):
+            for place, (target, result) in enumerate(zip(goals, pool.map(self._visit, goals), strict=True)):
+                visits.append(result if isinstance(result, Visit) else None)
+                if isinstance(result, UnreachableError):
+                    self._ballot.failed(target, result.message)
+                elif self._twins.believes(result):
                     self._ballot.visited(result, target)
                 else:
-                    self._ballot.failed(target, result.message)
+                    held[place] = result
+        believed = self._twins.sort([goal.endpoint.address for goal in goals], visits)
+        for place, result in held.items():
+            if place in believed:
+                self._ballot.visited(result, goals[place])
+            else:
+                at = result.endpoint
+                self._ballot.failed(goals[place], f"{at.address} port {at.port}: a copy of a machine answers there")
         self._updated()
 
     def _rounds(self) -> None:
@@ -102,7 +119,9 @@ class Exchange:
 
     def _visit(self, target: Target) -> Visit | UnreachableError:
         try:
-            return visit(target.endpoint, self._context, site_id=self._site_id, claimant=self._claimant)
+            return visit(
+                target.endpoint, self._context, site_id=self._site_id, claimant=self._claimant, hear=self._hear
+            )
         except UnreachableError as error:
             log.debug("%s", error.message)
             return error

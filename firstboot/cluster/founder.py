@@ -12,6 +12,7 @@ from firstboot.cluster.events import Follow, Found, Identity, Outside, WaitFor
 COPY_HINT = "a disk was copied or restored: turn that machine off, or wipe the state of every machine of the site"
 TWICE_HINT = "two machines have the seed of one slot: turn the second one off"
 LATER_HINT = "the members admit it if its slot is open; the slot of another node, an operator has to release"
+NOBODY: Mapping[str, Shown] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +33,17 @@ class Chosen:
 Decision = WaitFor | Freeze | Chosen
 
 
-def decide(me: Identity, votes: Votes, views: Mapping[int, Shown]) -> Decision:
+def decide(me: Identity, votes: Votes, views: Mapping[int, Shown], rivals: Mapping[str, Shown] = NOBODY) -> Decision:
     """The next step towards a founder, from own votes and the other members' views by slot.
 
     Of the slots that the attempt asks, the lowest one leads: its holder is ready first, for what an earlier attempt
     may have decided, else for the claims that all show, with its `run` as the token. The others are ready for the
     same. It decides when all of them show that they are ready for it; whoever is a member of it, follows.
-    docs/formation.md has the argument.
+    docs/formation.md has the argument. `rivals`, by node id, decide nothing; but while one of them shows a cluster
+    without this machine, this machine founds no second one.
     """
     rest = attempts.rest(me.names, votes.attempt)
-    decided = _decided(me, votes, views)
+    decided = _decided(me, votes, views) or _founded_by_others(me, rivals)
     if decided is not None:
         return decided
     unclaimed = [slot for slot in sorted(rest) if slot not in votes.claims]
@@ -109,6 +111,16 @@ def _decided(me: Identity, votes: Votes, views: Mapping[int, Shown]) -> Decision
         if votes.ready is None:
             return Chosen(view.ready)
         return Outside(_torn(name, view.ready, votes.ready), COPY_HINT)
+    return None
+
+
+def _founded_by_others(me: Identity, rivals: Mapping[str, Shown]) -> Outside | None:
+    """Whether machines whose slots this node gave to others have founded before: this one is surplus then."""
+    for node_id, view in sorted(rivals.items()):
+        ready = view.ready if view.founder is not None else None
+        if ready is not None and not ready.proposal.has(me.slot, me.node_id):
+            said = f"node {short(node_id)} says that the cluster was founded"
+            return Outside(without(me, ready.proposal.claims, said), LATER_HINT)
     return None
 
 

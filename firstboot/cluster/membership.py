@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.cluster import enrolment, names
+from firstboot.cluster import attempts, enrolment, names
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
@@ -23,6 +23,7 @@ from firstboot.cluster.roster import Contact
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import Credentials, client_context, server_context
 from firstboot.cluster.views import View
+from firstboot.cluster.watch import Watch
 from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
 from firstboot.network import connections
@@ -45,6 +46,7 @@ class _Running:
     server: AdmissionServer
     discovery: Discovery
     exchange: Exchange
+    watch: Watch
     member: Credentials | None = None
     """What the service shows to members now."""
 
@@ -101,9 +103,17 @@ class Membership:
         """Wait until every slot is claimed here, all others granted this node's claim, and all answer."""
         running = self._active()
         self._update(context)
+        for address in running.watch.twins.suspects:
+            running.exchange.met(context.slot.number, address)
+        out = running.watch.keep_out()
+        if out is not None:
+            return out
         missing = running.ballot.obstacle()
         if missing is not None:
             return Wait(missing.reason, missing.hint)
+        trouble = running.watch.admit(context)
+        if trouble is not None:
+            return trouble
         self._keep_members(context, running)
         return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
 
@@ -154,6 +164,9 @@ class Membership:
         """Become a member: hold the cluster authority, and a certificate of it; renew that long before its end."""
         running = self._active()
         self._update(context)
+        trouble = running.watch.enrol(context)
+        if trouble is not None:
+            return trouble
         outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
         credentials = enrolment.member_credentials()
         if credentials is not None and credentials != running.member:
@@ -165,6 +178,11 @@ class Membership:
         """This node's part in formation, once it has begun."""
         return self._running.ballot if self._running is not None else None
 
+    def before_pool(self, context: Context) -> Wait | None:
+        """Why there must be no pool yet."""
+        self._update(context)
+        return self._active().watch.before_pool(context)
+
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
         roster = self._running.ballot.roster if self._running is not None else None
@@ -175,17 +193,17 @@ class Membership:
             if slot.number != context.slot.number
         )
 
-    def problems(self) -> list[str]:
-        """Machines that answer for a slot which another node holds."""
+    def problems(self, context: Context) -> list[str]:
+        """Machines that answer for a slot which another node holds, and what else is wrong between the members."""
         if self._running is None:
             return []
-        own_id = self._running.ballot.identity.node_id
-        return [
-            f"a copy of this machine runs at {rival.address}: node {short(node)}"
-            if node == own_id
-            else f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
-            for node, rival in sorted(self._running.ballot.roster.rivals.items())
+        rivals = self._running.ballot.roster.rivals
+        second = [
+            f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
+            for node, rival in sorted(rivals.items())
+            if node != self._running.ballot.identity.node_id
         ]
+        return second + self._running.watch.problems(context)
 
     def close(self) -> None:
         running, self._running = self._running, None
@@ -202,13 +220,22 @@ class Membership:
         seed = context.claimed_seed
         assert context.node_id is not None, "identity comes first"
         slots = self._names(context)
+        identity = Identity(seed.slot.number, context.node_id, seed.slot.seed_id, slots, run=secrets.token_hex(16))
         ballot = Ballot(
             self._claims_path,
-            Identity(seed.slot.number, context.node_id, seed.slot.seed_id, slots, run=secrets.token_hex(16)),
+            identity,
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
             cluster_exists="pool" in self._journal.document.phases,
+        )
+        watch = Watch(
+            identity,
+            context,
+            self._journal,
+            read_links(),
+            asked=lambda: attempts.rest(slots, ballot.votes.attempt),
+            monotonic=self._clock,
         )
         hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
@@ -220,13 +247,15 @@ class Membership:
             site_id=seed.site.id,
             claimant=Claimant(seed.slot.number, ballot.identity.node_id),
             updated=lambda: self._follow(context),
+            hear=watch.clocks.hear,
+            twins=watch.twins,
         )
         answers = Answers(
             ballot,
-            view=lambda: self._view(context),
+            view=lambda node_id: self._view(context, node_id),
             status=self._status,
             met=exchange.met,
-            enrol=lambda role: enrolment.answer(ballot.votes, role),
+            enrol=lambda role: enrolment.answer(ballot.votes, role, watch.clocks.refusal(context.views, role.slot)),
         )
         try:
             server = AdmissionServer(
@@ -237,7 +266,7 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange)
+        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch)
         self._running = running
         server.serve()
         exchange.start()
@@ -246,8 +275,9 @@ class Membership:
     def _remembered(self, own_slot: int) -> tuple[str, ...]:
         return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
 
-    def _view(self, context: Context) -> View:
-        ballot, seed = self._active().ballot, context.claimed_seed
+    def _view(self, context: Context, asked_by: str | None = None) -> View:
+        running, seed = self._active(), context.claimed_seed
+        ballot, watch = running.ballot, running.watch
         votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
         return View(
             node_id=ballot.identity.node_id,
@@ -264,6 +294,10 @@ class Membership:
             address=context.address,
             storage_address=context.storage_address,
             authority=context.authority,
+            clock=watch.clocks.source,
+            facts=watch.facts(),
+            is_copy=watch.twins.is_copy,
+            you=watch.twins.known(asked_by) if asked_by is not None else None,
         )
 
     def _update(self, context: Context) -> None:

@@ -1,14 +1,25 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.1."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
+from firstboot.cluster.likeness import Facts
+from firstboot.cluster.skew import Source
 from firstboot.model import Model
 from firstboot.seed import Id
+
+
+class Known(BaseModel):
+    """What the answering node knows of the one that asks: the run that it takes for that node, and where that is."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run: Id | None = None
+    address: str | None = Field(default=None, max_length=64)
 
 
 class View(Model):
@@ -38,3 +49,9 @@ class View(Model):
     storage_address: str | None = Field(default=None, max_length=64)
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
+    clock: Source = Source.OWN
+    """What its clock follows. The time that it shows is the HTTP date of its answer."""
+    facts: Facts | None = None
+    is_copy: bool = False
+    """It found out that it runs from a copied disk, and stays out."""
+    you: Known | None = None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 
 from firstboot import paths
+from firstboot.cluster import likeness
 from firstboot.cluster.client import Look, look
+from firstboot.cluster.clocks import Reading
 from firstboot.cluster.events import Endpoint
+from firstboot.cluster.likeness import Facts
 from firstboot.cluster.membership import endpoint
+from firstboot.cluster.skew import MAX_SKEW_S
 from firstboot.cluster.tls import client_context
 from firstboot.context import Member
 from firstboot.doctor.bounded import Result, Value, gather
@@ -23,10 +26,6 @@ from firstboot.plan import SlotPlan
 WORKERS = 32
 LIMIT_S = 45.0
 """For all members together; one visit takes 35 s at most (client.CONNECT_S and twice ANSWER_S)."""
-MAX_SKEW_S = 5.0
-"""Certificates are backdated, so that skew breaks no trust; but times in logs and of files no longer compare."""
-HTTP_DATE_S = 1.0
-"""An HTTP date has full seconds only."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,8 @@ def check(node: Node) -> Iterator[Judgement]:
     context = client_context(node.credentials)
 
     def visit(where: Endpoint) -> Seen:
-        began_s = time.time()
         found = look(where, context, site_id=seed.site.id)
-        return Seen(found, *skew(found.date, began_s, time.time()))
+        return Seen(found, *skew(found.clock, time.time(), time.monotonic()))
 
     named = [endpoint(peer, paths.ADMISSION_PORT) for peer in seed.overrides.peers]
     goals = [Endpoint(members[slot.number].address, paths.ADMISSION_PORT) for slot in known] + named
@@ -62,14 +60,18 @@ def check(node: Node) -> Iterator[Judgement]:
     for slot in node.others:
         if slot.number not in members and slot.number not in met:
             yield judge_unknown(slot, admitted="admit" in node.journal.phases)
+    views = [result.value.look.view for result in results if isinstance(result, Value)]
+    facts = {view.slot: view.facts for view in views if view.facts is not None}
+    own = likeness.read_facts(seed.site.id, (), pooled=node.ever_finished("pool"))
+    yield from judge_marks(facts | {node.slot.number: own}, {slot.number: slot.name for slot in seed.plan.slots})
 
 
-def skew(date: datetime | None, began_s: float, ended_s: float) -> tuple[float | None, float]:
-    """The other clock minus ours, in seconds, and the most that this may be wrong. Pure."""
-    error_s = (HTTP_DATE_S + max(ended_s - began_s, 0.0)) / 2
-    if date is None:
-        return None, error_s
-    return date.timestamp() + HTTP_DATE_S / 2 - (began_s + ended_s) / 2, error_s
+def skew(clock: Reading | None, here_s: float, now_s: float) -> tuple[float | None, float]:
+    """The other clock minus ours, in seconds, and the most that this may be wrong. Pure.
+
+    `here_s` is what our clock shows at this moment `now_s` of the monotonic one.
+    """
+    return (None, 0.0) if clock is None else (clock.shown_s + now_s - clock.at_s - here_s, clock.error_s)
 
 
 def judge_member(slot: SlotPlan, member: Member, result: Result[Seen]) -> Judgement:
@@ -108,6 +110,17 @@ def judge_unknown(slot: SlotPlan, *, admitted: bool) -> Judgement:
     if not admitted:
         return skipped("has not answered over mutual TLS yet; see multicast", about=slot.name)
     return warned("its address is not known", "start it with its seed, on this network", about=slot.name)
+
+
+def judge_marks(facts: Mapping[int, Facts], names: Mapping[int, str]) -> Iterator[Judgement]:
+    """Whether anything that must be different on every machine is the same on two of them."""
+    found = likeness.duplicates(facts)
+    for duplicate in found:
+        verdict = failed if duplicate.mark == likeness.GLUSTERD else warned
+        yield verdict(likeness.sentence(duplicate, names), likeness.HINTS[duplicate.mark], about="duplicates")
+    if not found and len(facts) > 1:
+        listed = ", ".join(names[slot] for slot in sorted(facts))
+        yield passed(f"{', '.join(likeness.MARKS)} of {listed} are all different", about="duplicates")
 
 
 def _judge_clock(seen: Seen, about: str) -> Judgement:

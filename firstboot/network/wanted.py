@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from firstboot.network import address, bond
 from firstboot.network.address import Addressing
@@ -99,8 +100,16 @@ def _link(topology: Topology, name: str, addressing: Addressing | None, carried:
 
 
 def chrony_sources(ntp: tuple[str, ...]) -> str:
-    """chrony.conf(5) sourcedir file: the plan's time servers."""
-    return "".join(f"server {server} iburst\n" for server in ntp)
+    """chrony.conf(5) sourcedir file: the plan's time servers. A name may stand for several, an address does not."""
+    return "".join(f"{'server' if _is_address(server) else 'pool'} {server} iburst prefer\n" for server in ntp)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def proxy_environment(proxy: str | None) -> str:

@@ -239,3 +239,28 @@ def test_nothing_is_left_of_the_build(image: Image) -> None:
     assert "/work/build." not in mounts
     losetup = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True)
     assert "dib_image" not in losetup.stdout
+
+
+def test_the_clock_has_a_floor_before_any_service(image: Image) -> None:
+    """systemd takes the time of this file for the earliest that can be (systemd(1), "System clock epoch")."""
+    found = re.search(r"^ mtime: 0x([0-9a-f]+)", image.debugfs("stat /usr/lib/clock-epoch"), re.MULTILINE)
+    assert found is not None
+    assert int(found[1], 16) == image.result.manifest.epoch
+
+
+def test_nobody_is_asked_for_the_time_whom_the_plan_does_not_name(image: Image) -> None:
+    words = [line.split() for line in image.text("/etc/chrony/chrony.conf").splitlines() if line.strip()]
+    directives = [(line[0], line[1:]) for line in words if not line[0].startswith("#")]
+    assert not {"pool", "server", "peer", "refclock", "allow", "local"} & {name for name, _ in directives}
+    sources = [arguments for name, arguments in directives if name == "sourcedir"]
+    assert sources == [["/etc/chrony/sources.d"], [str(paths.CHRONY_MEMBERS)]]
+    assert ("confdir", [str(paths.CHRONY_MEMBERS)]) in directives
+    assert [name for name in image.names("/etc/chrony/sources.d") if name.endswith(".sources")] == []
+    assert f"@{{run}}{str(paths.CHRONY_MEMBERS).removeprefix('/run')}/" in image.text(
+        "/etc/apparmor.d/local/usr.sbin.chronyd"
+    )
+
+
+def test_hosts_are_told_apart_by_machine_id_not_by_their_makers(image: Image) -> None:
+    lines = image.text("/etc/libvirt/libvirtd.conf").splitlines()
+    assert [line for line in lines if line.startswith("host_uuid")] == ['host_uuid_source = "machine-id"']

@@ -16,6 +16,7 @@ from firstboot.paths import JOURNAL, STATUS
 from firstboot.seed import Seed, encode
 from firstboot.state import JournalDocument
 from firstboot.status import NodeStatus
+from tests.netns.clocks import FakeClock
 from tests.netns.namespaces import LabError, Node, child_of, die_with_parent
 
 SEED_FILE = "/srv/seed.json"
@@ -30,6 +31,7 @@ class Agent:
 
     node: Node
     seed: Seed | None
+    clock: FakeClock | None = None
     process: subprocess.Popen[bytes] | None = None
     logs: list[Path] = field(default_factory=list)
     program: tuple[str, ...] = (sys.executable, "-m", "firstboot")
@@ -45,10 +47,11 @@ class Agent:
         if self.seed is not None:
             self.node.write(SEED_FILE, encode(self.seed))
             given = ("--seed", SEED_FILE)
+        clock = self.clock.words(self.node) if self.clock is not None else []
         self.logs.append(self.node.folder / f"agent-{len(self.logs)}.log")
         with self.logs[-1].open("wb") as log:
             self.process = subprocess.Popen(
-                self.node.argv(*self.program, "run", "--debug", *given),
+                self.node.argv(*clock, *self.program, "run", "--debug", *given),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -93,9 +96,13 @@ class Agent:
         """A `trivet-node` command, to be run in the node."""
         return [sys.executable, "-m", "firstboot", *words]
 
+    @property
+    def text(self) -> str:
+        """The log of this run, or of the last one."""
+        return self.logs[-1].read_text(errors="replace") if self.logs else ""
+
     def tail(self, lines: int = 40) -> str:
-        text = self.logs[-1].read_text(errors="replace") if self.logs else ""
-        return "\n".join(text.splitlines()[-lines:])
+        return "\n".join(self.text.splitlines()[-lines:])
 
     def commands(self, run: int = -1) -> list[str]:
         """Every command of a run, the present one unless another is named, as its debug log has them."""

@@ -15,6 +15,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 from firstboot.paths import PACKET_FILTER
 
@@ -23,6 +24,7 @@ TMPFS = ("/run", "/srv", "/var/cache/libvirt", "/var/tmp")
 SYSCTL = Path(__file__).parents[2] / "elements/trivet-gluster/trivet-files/usr/lib/sysctl.d/60-trivet-gluster.conf"
 DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 FUSE = (10, 229)
+DMI_UUID = Path("/sys/class/dmi/id/product_uuid")
 
 
 def main(host_name: str, folder: Path, disks: list[str]) -> None:
@@ -41,6 +43,7 @@ def main(host_name: str, folder: Path, disks: list[str]) -> None:
     # A new sysfs shows this network namespace's interfaces.
     call("mount", "-t", "sysfs", "sysfs", "/sys")
     hide_disks({Path(disk).name for disk in disks})
+    hide_firmware(folder / "product_uuid")
     make_dev(folder / "dev", disks)
     for point in TMPFS:
         Path(point).mkdir(parents=True, exist_ok=True)
@@ -87,6 +90,14 @@ def make_dev(making: Path, disks: list[str]) -> None:
     call("mount", "-t", "devpts", "-o", "newinstance,ptmxmode=0666,mode=620", "devpts", str(making / "pts"))
     call("mount", "-t", "tmpfs", "tmpfs", str(making / "shm"))
     call("mount", "--move", str(making), "/dev")
+
+
+def hide_firmware(own: Path) -> None:
+    """Give the node a system UUID of its own, where the machine has one."""
+    if DMI_UUID.exists():
+        own.touch()
+        own.write_text(own.read_text() or f"{uuid4()}\n")
+        call("mount", "--bind", str(own), str(DMI_UUID))
 
 
 def hide_disks(own: set[str]) -> None:

@@ -15,13 +15,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 GLUSTERD_OPTIONS = ROOT / "elements/trivet-gluster/trivet-files/etc/glusterfs/glusterd.vol"
+CHRONY_CONF = ROOT / "elements/trivet-time/trivet-files/etc/chrony/chrony.conf"
+"""The image's own."""
 NODE_PATH = f"{HERE / 'standins'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SUBNET = "10.91.7"
 PR_SET_PDEATHSIG = 1
+NO_CLOCK = ("setpriv", "--bounding-set=-sys_time", "--inh-caps=-sys_time")
+"""Namespaces share the machine's clock: nothing in a node may set it, whatever it tries."""
 LIBVIRT_WITHOUT_SYSTEMD = """\
 user = "root"
 group = "root"
@@ -112,8 +117,14 @@ class Node:
         gluster.mkdir(exist_ok=True)
         shutil.copy(GLUSTERD_OPTIONS, gluster)
         (libvirt / "libvirtd.conf").write_text('auth_unix_rw = "none"\nauth_unix_ro = "none"\n')
+        chrony = self.folder / "etc" / "chrony"
+        chrony.mkdir(exist_ok=True)
+        (chrony / "chrony.conf").write_bytes(CHRONY_CONF.read_bytes())
+        machine_id = self.folder / "etc" / "machine-id"
+        if not machine_id.exists():
+            machine_id.write_text(f"{uuid4().hex}\n")
         spaces = ["--mount", "--propagation", "private", "--uts", "--ipc", "--net", "--pid", "--mount-proc"]
-        argv = ["unshare", *spaces, "--fork", "--kill-child", sys.executable, HERE / "init.py"]
+        argv = [*NO_CLOCK, "unshare", *spaces, "--fork", "--kill-child", sys.executable, HERE / "init.py"]
         complaints = self.folder / "init.log"
         with complaints.open("wb") as log:
             self.process = subprocess.Popen(
@@ -146,7 +157,8 @@ class Node:
         """What runs `argv` inside the node."""
         spaces = ["--mount", "--uts", "--ipc", "--net", "--pid"]
         setting = ["env", "-i", f"PATH={NODE_PATH}", "HOME=/root", "LC_ALL=C", "TERM=dumb"]
-        return ["nsenter", f"--target={self.pid}", *spaces, "--wdns=/", *setting, *(str(a) for a in argv)]
+        inside = (*NO_CLOCK, *setting, *(str(a) for a in argv))
+        return ["nsenter", f"--target={self.pid}", *spaces, "--wdns=/", *inside]
 
     def run(self, *argv: str | Path, check: bool = True, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
         """Run a command in the node to its end."""
@@ -301,6 +313,7 @@ def require_host() -> None:
         raise LabError("namespaced nodes need root")
     programs = ("glusterd", "gluster", "libvirtd", "virsh", "mkfs.xfs", "ip", "nft")
     programs += ("nsenter", "unshare", "losetup", "ss")
+    programs += ("chronyd", "chronyc", "setpriv", "gcc")
     missing = [p for p in programs if shutil.which(p, path=NODE_PATH) is None]
     if missing:
         raise LabError(f"missing programs: {', '.join(missing)}; debian-packages.txt names their packages")

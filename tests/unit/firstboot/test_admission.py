@@ -65,7 +65,7 @@ class Served:
         self.server.serve(poll_s=0.02)
         self.endpoint = Endpoint("127.0.0.1", self.server.port)
 
-    def view(self) -> View:
+    def view(self, asked_by: str | None = None) -> View:
         return View(
             node_id=self.key.node_id,
             slot=1,

@@ -19,6 +19,7 @@ from firstboot.cluster.roster import Roster
 from firstboot.cluster.server import AdmissionServer, Answer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.trust import SlotRole
+from firstboot.cluster.twins import Twins
 from firstboot.cluster.views import View
 from firstboot.nodekey import NodeKey
 from firstboot.reporter import utc_now
@@ -64,9 +65,16 @@ class Node:
             ),
         )
         self.server.serve(poll_s=0.02)
+        self.twins = Twins(
+            self.ballot.identity,
+            {},
+            own_address=lambda: "127.0.0.1",
+            monotonic=lambda: 0.0,
+            path=folder / "copy.json",
+        )
         self.exchange: Exchange | None = None
 
-    def view(self) -> View:
+    def view(self, asked_by: str | None = None) -> View:
         return View(
             node_id=self.key.node_id,
             slot=self.seed.slot.number,
@@ -95,6 +103,8 @@ class Node:
             site_id=self.seed.site.id,
             claimant=Claimant(self.seed.slot.number, self.key.node_id),
             updated=lambda: None,
+            hear=lambda *_: None,
+            twins=self.twins,
         )
         self.exchange.round()
 

@@ -181,3 +181,23 @@ def test_reasons_name_the_slot() -> None:
     assert "answers for it" in reason(go(1, OPEN, view(2, copy=1), view(3)))
     torn = {**FULL, 3: node_id(3, 1)}
     assert "to hold slot 3 (node3)" in reason(go(1, OPEN, view(2, Votes(torn)), view(3)))
+
+
+def test_a_second_complete_set_of_machines_founds_nothing_beside_the_cluster() -> None:
+    surplus = {slot: node_id(slot, 1) for slot in FULL}
+    mine = Votes(surplus)
+    others = {slot: view(slot, mine, copy=1) for slot in (2, 3)}
+    members = {node_id(2): view(2, replace(READY, founder=1))}
+    assert isinstance(decide(me(1, copy=1), mine, others), Freeze)
+    answer = decide(me(1, copy=1), mine, others, members)
+    assert isinstance(answer, Outside)
+    assert (
+        f"node {node_id(2)[:12]} says that the cluster was founded with node {node_id(1)[:12]} in slot 1"
+        in answer.reason
+    )
+    undecided = {node_id(2): view(2, READY)}
+    assert isinstance(decide(me(1, copy=1), mine, others, undecided), Freeze), "only a decision is for good"
+    own = {node_id(2, 1): view(2, replace(READY, founder=1), copy=1)}
+    assert isinstance(
+        decide(me(1), OPEN, {slot: view(slot) for slot in (2, 3)}, own), Freeze
+    ), "it is a member of that"

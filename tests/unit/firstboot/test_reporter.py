@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,13 @@ def test_the_service_manager_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     notify("READY=1")
     monkeypatch.delenv("NOTIFY_SOCKET")
     notify("READY=1")
+
+
+def test_a_clock_that_is_set_makes_no_phase_long(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    reporter.enter("identity", "find the seed")
+    monkeypatch.setattr(reporter, "_now", lambda: utc_now() + timedelta(days=1))
+    reporter.finish("identity")
+    reporter.publish()
+    (identity, _) = written().phases
+    assert identity.duration_s is not None
+    assert identity.duration_s < timedelta(days=1).total_seconds()

@@ -82,3 +82,9 @@ def test_text_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_uuids_are_stable_and_apart() -> None:
     assert guest_uuid("a", "node1") == guest_uuid("a", "node1")
     assert len({guest_uuid(lab, node) for lab in "ab" for node in ("node1", "node2")}) == 4
+
+
+def test_a_clock_can_be_wrong_on_one_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, made = rendered({"clocks": {2: -86_400}}, monkeypatch)
+    assert "<clock offset='variable' adjustment='-86400' basis='utc'/>" in text
+    assert [node.clock_ahead_s for node in made.nodes] == [0, -86_400, 0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.chrony import parse_tracking
 from firstboot.disks.records import DiskRecords
 from firstboot.disks.selection import choose
 from firstboot.doctor import agent, brickdisks, ports, seeds, storage, timekeeping, units
@@ -14,7 +15,7 @@ from firstboot.doctor.node import Node
 from firstboot.doctor.report import Verdict
 from firstboot.doctor.seeds import Medium
 from firstboot.doctor.units import Unit
-from firstboot.errors import BadInputError, TrivetError
+from firstboot.errors import BadInputError
 from firstboot.machine import Machine
 from firstboot.plan import Match, Mode
 from firstboot.seedmedia import Found
@@ -129,6 +130,8 @@ def test_the_image_is_the_floor_of_the_clock() -> None:
 FOLLOWS = (
     "C0000235,ntp.example.org,3,1772600000.123456789,{offset},0.000001,0.00002,-7.5,0.01,0.2,0.01,0.002,64.5,Normal\n"
 )
+MEMBER = "C0000202,192.0.2.2,11,1795504583.494621541,0.000011238,-0.0,0.0,-0.3,-0.0,0.3,0.0,0.0,2.0,Normal\n"
+LOCAL = "7F7F0101,,10,1795504553.107154089,0.000000000,0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,Normal\n"
 ALONE = "00000000,,0,0.000000000,0.000000000,0.0,0.0,-7.5,0.0,0.0,1.0,1.0,0.0,Not synchronised\n"
 
 
@@ -139,18 +142,25 @@ ALONE = "00000000,,0,0.000000000,0.000000000,0.0,0.0,-7.5,0.0,0.0,1.0,1.0,0.0,No
         (FOLLOWS.format(offset="1.5"), "warn", "off by 1.500000 s"),
         (FOLLOWS.format(offset="-1.5"), "warn", "off by 1.500000 s"),
         (ALONE, "warn", "follows no time server; the plan names 192.0.2.123"),
+        (
+            MEMBER,
+            "warn",
+            "follows node2, a member (stratum 11), off by 0.000011 s; the plan names 192.0.2.123, and none",
+        ),
+        (LOCAL, "warn", "the members follow this node's own clock; the plan names 192.0.2.123, and none"),
     ],
 )
 def test_chrony_is_judged(text: str, verdict: str, words: str) -> None:
-    judged = timekeeping.judge_tracking(timekeeping.parse_tracking(text), ("192.0.2.123",))
+    judged = timekeeping.judge_tracking(parse_tracking(text), ("192.0.2.123",), {"192.0.2.2": "node2"})
     assert judged.verdict == verdict
     assert words in judged.evidence
 
 
-@pytest.mark.parametrize("text", ["", "a,b,c", FOLLOWS.format(offset="fast")])
-def test_odd_words_of_chronyc_are_refused(text: str) -> None:
-    with pytest.raises(TrivetError, match="chronyc printed"):
-        timekeeping.parse_tracking(text)
+def test_a_member_is_followed_where_the_plan_has_no_server() -> None:
+    member, local = parse_tracking(MEMBER), parse_tracking(LOCAL)
+    alone = timekeeping.judge_tracking(member, (), {"192.0.2.2": "node2"})
+    assert (alone.verdict, "follows node2, a member (stratum 11)" in alone.evidence) == (Verdict.PASS, True)
+    assert timekeeping.judge_tracking(local, (), {}).evidence == "the members follow this node's own clock"
 
 
 SHOWN = """Id=trivet-firstboot.service

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from firstboot.cluster.answers import Answers
 from firstboot.cluster.certificates import new_key
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import look
+from firstboot.cluster.clocks import Reading
 from firstboot.cluster.events import Endpoint, Identity
+from firstboot.cluster.likeness import Facts
 from firstboot.cluster.server import AdmissionServer, Answer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
@@ -126,7 +127,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admissio
     status = NodeStatus(phase="pool", state=PhaseState.WAITING, reason="test", since=utc_now())
     answers = Answers(
         ballot,
-        view=lambda: view,
+        view=lambda _: view,
         status=lambda: status,
         met=lambda *_: None,
         enrol=lambda _: Answer(409, {}),
@@ -146,8 +147,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Admissio
 def test_a_look_has_view_and_clock(server: AdmissionServer) -> None:
     found = look(Endpoint("127.0.0.1", server.port), client_context(credentials(SEEDS[0])), site_id=ROOT.site_id)
     assert (found.slot, found.view.phase) == (2, "pool")
-    assert found.date is not None
-    assert abs((found.date - utc_now()).total_seconds()) < 60
+    assert found.clock is not None
+    assert abs(found.clock.shown_s - utc_now().timestamp()) < 60
 
 
 def test_members_are_looked_at_where_they_answered_last(server: AdmissionServer) -> None:
@@ -191,12 +192,29 @@ def test_members_are_judged(result: Result[Seen], verdict: str, words: str) -> N
     assert words in judged.evidence
 
 
-def test_skew_knows_its_own_error() -> None:
-    date = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
-    began_s = date.timestamp()
-    assert members.skew(date, began_s, began_s + 1.0) == (0.0, 1.0)
-    assert members.skew(date, began_s - 10.0, began_s - 10.0) == (10.5, 0.5)
-    assert members.skew(None, began_s, began_s)[0] is None
+def test_skew_is_measured_against_our_clock_now() -> None:
+    read = Reading(shown_s=1000.0, at_s=50.0, error_s=0.6)
+    assert members.skew(read, here_s=1003.0, now_s=53.0) == (0.0, 0.6)
+    assert members.skew(read, here_s=990.0, now_s=50.0) == (10.0, 0.6)
+    assert members.skew(None, 0.0, 0.0)[0] is None
+
+
+def marks(**more: str) -> Facts:
+    return Facts.model_validate({"host_name": "node1", "machine_id": "1" * 32, **more})
+
+
+def test_marks_that_two_members_have_are_named() -> None:
+    names = {1: "node1", 2: "node2"}
+    (good,) = members.judge_marks({1: marks(), 2: marks(host_name="node2", machine_id="2" * 32)}, names)
+    assert (good.verdict, good.about) == (Verdict.PASS, "duplicates")
+    (warned,) = members.judge_marks({1: marks(), 2: marks(host_name="node2")}, names)
+    assert (warned.verdict, warned.evidence) == (Verdict.WARN, "node1 and node2 have the same machine-id")
+    uuid = "11111111-2222-4333-8444-555555555555"
+    twice = {1: marks(glusterd=uuid), 2: marks(host_name="node2", machine_id="2" * 32, glusterd=uuid)}
+    (failed,) = members.judge_marks(twice, names)
+    assert (failed.verdict, failed.evidence) == (Verdict.FAIL, f"node1 and node2 have the same glusterd UUID {uuid}")
+    assert failed.hint
+    assert list(members.judge_marks({1: marks()}, names)) == []
 
 
 def test_silence_before_admission_is_told_apart() -> None:

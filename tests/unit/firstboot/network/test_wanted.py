@@ -220,6 +220,7 @@ def test_the_choice_does_not_depend_on_what_is_up(plan: NetworkPlan, cards: list
 
 
 def test_time_servers_and_proxy() -> None:
-    assert chrony_sources(("ntp.example.org",)) == "server ntp.example.org iburst\n"
+    assert chrony_sources(("ntp.example.org",)) == "pool ntp.example.org iburst prefer\n"
+    assert chrony_sources(("192.0.2.53",)) == "server 192.0.2.53 iburst prefer\n"
     assert proxy_environment(None) == ""
     assert "https_proxy=http://proxy:3128\n" in proxy_environment("http://proxy:3128")

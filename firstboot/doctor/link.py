@@ -11,7 +11,7 @@ from firstboot.doctor import arp
 from firstboot.doctor.node import Node
 from firstboot.doctor.report import Judgement, failed, passed, skipped, warned
 from firstboot.network import bond
-from firstboot.network.condition import lack_of
+from firstboot.network.condition import lack_of, uplink_lack
 from firstboot.network.facts import Link, read_links
 from firstboot.network.overview import networks, summary
 from firstboot.network.topology import MANAGEMENT, Bonded, Use
@@ -62,6 +62,8 @@ def judge_network(wanted: Wanted, use: Use, links: tuple[Link, ...]) -> Judgemen
     if lack is not None:
         return failed(lack.message, lack.hint or f"what networkd says: networkctl status {use.link}", about=about)
     (status,) = (status for status in networks(wanted, links) if status.name == use.name)
+    if use.name not in wanted.addressing and (lack := uplink_lack(wanted, use, links)) is not None:
+        return warned(lack.message, lack.hint, about=about)
     over = "" if use.link == use.parent else f" over {use.parent}" if use.parent else ", isolated"
     cards = f" ({', '.join(card.mac for card in status.cards)})" if status.cards else ""
     if status.address is None:

@@ -22,13 +22,11 @@ def missing(wanted: Wanted, links: Sequence[Link]) -> TrivetError | None:
 
 
 def lack_of(wanted: Wanted, use: Use, links: Sequence[Link]) -> TrivetError | None:
-    """What one network lacks; None when its address, or its bridge, is there."""
+    """What one network lacks; None when its address, or its bridge, is there. Guests need no uplink for that."""
     by_name = {link.name: link for link in links}
     addressing = wanted.addressing.get(use.name)
-    if addressing is not None and (lack := _no_carrier(wanted, use, by_name)) is not None:
+    if addressing is not None and (lack := uplink_lack(wanted, use, links)) is not None:
         return lack
-    if use.vlan_link is not None and use.vlan_link not in by_name:
-        return TrivetError(f"{use.vlan_link} (VLAN {use.vlan} on {use.parent}) is not there yet")
     if use.link not in by_name:
         return TrivetError(f"bridge {use.link}{f' on {use.port}' if use.port else ''} is not there yet")
     if addressing is None or wanted.address_of(use.name, links) is not None:
@@ -48,13 +46,14 @@ def lack_of(wanted: Wanted, use: Use, links: Sequence[Link]) -> TrivetError | No
 
 
 def faults(wanted: Wanted, links: Sequence[Link]) -> list[str]:
-    """What is not as planned although the node can work, a line each."""
+    """What is not as planned although the node can work, a line each; what it waits for is not among it."""
     by_name = {link.name: link for link in links}
-    found = [error.message for error in wanted.topology.faults.values()]
+    waited = wanted.topology.faults.get(STORAGE)
+    found = [error.message for error in wanted.topology.faults.values() if error != waited]
     for bonded in wanted.topology.bonds:
         found += [f"{bonded.name} is degraded: {text}" for text in bond.faults(bonded, by_name)]
     for use in wanted.topology.uses:
-        if use.name not in wanted.addressing and (lack := _no_carrier(wanted, use, by_name)) is not None:
+        if use.name not in wanted.addressing and (lack := uplink_lack(wanted, use, links)) is not None:
             found.append(f"{use.name}: {lack.message}")
     found += [
         f"{name} has an MTU of {by_name[name].mtu} bytes, the plan wants {mtu}"
@@ -87,15 +86,18 @@ def _masters(wanted: Wanted) -> Iterator[tuple[str, str]]:
             yield use.port, use.bridge
 
 
-def _no_carrier(wanted: Wanted, use: Use, by_name: Mapping[str, Link]) -> TrivetError | None:
-    """The parent's lack of carrier, if it lacks it."""
+def uplink_lack(wanted: Wanted, use: Use, links: Sequence[Link]) -> TrivetError | None:
+    """What a network's card or bond lacks, or that its VLAN is not there."""
+    by_name = {link.name: link for link in links}
     bonded = next((bonded for bonded in wanted.topology.bonds if bonded.name == use.parent), None)
-    if bonded is not None:
-        return _bond_lack(bonded, by_name)
     parent = by_name.get(use.parent or "")
-    if parent is None or parent.carrier:
-        return None
-    return TrivetError(f"{listed([parent])} has no carrier", hint="plug the cable in, or name another interface")
+    if bonded is not None and (lack := _bond_lack(bonded, by_name)) is not None:
+        return lack
+    if bonded is None and parent is not None and not parent.carrier:
+        return TrivetError(f"{listed([parent])} has no carrier", hint="plug the cable in, or name another interface")
+    if use.vlan_link is not None and use.vlan_link not in by_name:
+        return TrivetError(f"{use.vlan_link} (VLAN {use.vlan} on {use.parent}) is not there yet")
+    return None
 
 
 def _bond_lack(bonded: Bonded, by_name: Mapping[str, Link]) -> TrivetError | None:

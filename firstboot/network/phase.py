@@ -91,7 +91,8 @@ def _tell(context: Context, wanted: Wanted, links: Sequence[Link]) -> None:
     context.storage_address = wanted.address_of(STORAGE, links) or context.storage_address
     context.networks = networks(wanted, links)
     context.unused_cards = unused(wanted, links)
-    found = tuple(faults(wanted, links))
+    # Before there is an address everything is still coming up.
+    found = tuple(faults(wanted, links)) if wanted.address_of(MANAGEMENT, links) else context.network_faults
     for fault in set(found).difference(context.network_faults):
         log.warning("%s", fault)
     context.network_faults = found

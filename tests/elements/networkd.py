@@ -115,6 +115,20 @@ class Machine:
         said = json.loads(self.run(*words, stdin=seed.model_dump_json(), timeout_s=limit_s + 60))
         return Outcome(said["done"], said["text"], said["address"], said["storage"], tuple(said["faults"]))
 
+    @contextmanager
+    def dhcp_server(self) -> Iterator[None]:
+        """A DHCP server of this machine's own at the switch, with a router; it has a /24 of 192.0.2.0."""
+        self.run("ip", "address", "add", "192.0.2.250/24", "dev", "switch")
+        options = ["--conf-file=/dev/null", "--port=0", "--interface=switch", "--bind-interfaces", "--pid-file="]
+        options += ["--dhcp-range=192.0.2.100,192.0.2.200,1h", "--dhcp-option=3,192.0.2.254", "--leasefile-ro"]
+        argv = ["nsenter", f"--target={self.pid}", "--net", "dnsmasq", "--keep-in-foreground", *options]
+        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait()
+
     def links(self) -> dict[str, dict[str, object]]:
         """The links, by name."""
         return {link["ifname"]: link for link in json.loads(self.run("ip", "-json", "-details", "address", "show"))}

@@ -126,6 +126,23 @@ def test_a_bond_that_can_not_be_made_does_not_cut_the_network_that_runs(node: Ma
         assert "Bond=" not in node.run("sh", "-c", f"cat {FOLDER}/*.network")
 
 
+def test_only_management_gets_a_route_by_dhcp(node: Machine) -> None:
+    network = NetworkPlan(
+        interface=Interface(name="eno1"),
+        guest_bridge=GuestBridge(),
+        storage=StorageNetwork(interface=Interface(name="eno2")),
+    )
+    with node.dhcp_server():
+        outcome = node.bring_up(seed_of(network))
+    assert outcome.done, outcome.text
+    assert outcome.address != outcome.storage
+    assert outcome.storage is not None
+    assert outcome.storage.startswith("192.0.2.")
+    routes = node.run("ip", "-4", "route", "show", "default").splitlines()
+    assert [line.split()[:5] for line in routes] == [["default", "via", "192.0.2.254", "dev", "br0"]]
+    assert ["are in one IPv4 network" in fault for fault in outcome.faults] == [True]
+
+
 @pytest.mark.parametrize("method", ["link-local", "auto"])
 def test_without_a_dhcp_server_there_is_a_link_local_address(node: Machine, method: str) -> None:
     network = NetworkPlan.model_validate({"method": method, "guest_bridge": {"name": "br0"}})

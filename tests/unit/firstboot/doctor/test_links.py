@@ -11,7 +11,7 @@ from firstboot.context import Member
 from firstboot.doctor import arp, link, pathmtu
 from firstboot.doctor.pathmtu import Echoes
 from firstboot.doctor.report import Judgement, Verdict
-from firstboot.plan import Bond, Interface, NetworkPlan, StorageNetwork
+from firstboot.plan import Bond, Bridge, Interface, NetworkPlan, StorageNetwork
 from tests.unit.firstboot.network.machine import BRIDGE, links, member, nic, wanted_on
 
 ADDRESS = IPv4Address("192.0.2.1")
@@ -44,6 +44,15 @@ def test_storage_is_judged_as_management_is() -> None:
     assert found.evidence == "198.51.100.7 on vlan20 over ens4 (52:54:00:00:00:03), with carrier"
     found = judged(plan, home, nic(3, "ens4"), name="storage")
     assert (found.verdict, found.evidence) == (Verdict.FAIL, "vlan20 (VLAN 20 on ens4) is not there yet")
+
+
+def test_a_guest_bridge_without_carrier_is_a_warning() -> None:
+    plan = NetworkPlan(bridges=(Bridge(name="br1", libvirt_network="more", interface=Interface(name="ens4")),))
+    raw = (nic(2, "ens3", "192.0.2.7/24"), nic(4, "br1", kind="bridge"))
+    found = judged(plan, *raw, nic(3, "ens4", up=False), name="br1")
+    assert (found.verdict, found.evidence) == (Verdict.WARN, "ens4 (52:54:00:00:00:03) has no carrier")
+    found = judged(plan, *raw, nic(3, "ens4"), name="br1")
+    assert (found.verdict, found.evidence) == (Verdict.PASS, "br1 over ens4 (52:54:00:00:00:03)")
 
 
 @pytest.mark.parametrize(

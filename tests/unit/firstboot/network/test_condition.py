@@ -127,6 +127,13 @@ def test_a_switch_that_does_not_speak_lacp_is_named() -> None:
     ]
 
 
+def test_another_bridge_without_its_vlan_is_a_fault_and_no_wait() -> None:
+    plan = NetworkPlan(bridges=(Bridge(name="br1", libvirt_network="more", vlan=30),))
+    raw = (nic(2, "ens3", "192.0.2.7/24"), nic(4, "br1", kind="bridge"))
+    assert lack(plan, *raw) == ""
+    assert faults_of(plan, *raw) == ["br1: vlan30 (VLAN 30 on ens3) is not there yet"]
+
+
 def test_another_bridge_without_carrier_is_a_fault_and_no_wait() -> None:
     plan = NetworkPlan(bridges=(Bridge(name="br1", libvirt_network="more", interface=Interface(name="ens4")),))
     raw = (nic(2, "ens3", "192.0.2.7/24"), nic(3, "ens4", up=False, master="br1"), nic(4, "br1", kind="bridge"))

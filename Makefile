@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint simulate simulate-mutants crash-matrix bench clean lab-down
+.PHONY: help setup setup-test demo test lint simulate simulate-million simulate-mutants crash-matrix bench clean lab-down
 .NOTPARALLEL:
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -43,6 +43,11 @@ SCHEDULES ?= 100000
 SEED ?= 1
 simulate: setup-test ## SCHEDULES=N [SEED=S]: formation under faults, seeds S to S+N-1; the last line is JSON
 	$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(SEED)
+
+JOBS ?= 2
+TOTALS ?= build/simulation/totals.json
+simulate-million: setup-test ## [JOBS=2]: seeds 1 to 1000000, resumed where it was ended; totals in build/simulation
+	$(BIN)/python -m tests.simulation --schedules 1000000 --jobs $(JOBS) --totals $(TOTALS)
 
 simulate-mutants: setup-test ## every fault put into a copy of the core must be caught
 	$(BIN)/python -m tests.simulation.mutants

@@ -15,7 +15,9 @@ from builder.profile.schema import DIALECT, CheckReport, profile_schema
 from builder.site.folder import SiteRecord
 from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
+from firstboot.cluster.council import MembersDocument, RegisterDocument
 from firstboot.cluster.enrolment import Enrolment
+from firstboot.cluster.questions import QuestionDocument, ReactionDocument
 from firstboot.cluster.twins import CopyDocument
 from firstboot.cluster.views import View
 from firstboot.cluster.without import WithoutReport
@@ -48,10 +50,14 @@ DOCUMENTS: tuple[type[Model], ...] = (
     LabStatus,
     LabTimes,
     Manifest,
+    MembersDocument,
     NodeStatus,
     Order,
     PhasesReport,
     Plan,
+    QuestionDocument,
+    ReactionDocument,
+    RegisterDocument,
     Seed,
     SiteRecord,
     SiteList,

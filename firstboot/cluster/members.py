@@ -96,6 +96,8 @@ def follows(before: Members, after: Members) -> str:
             f"epoch {after.epoch} of cluster {after.cluster_id} does not follow {before.epoch} of {before.cluster_id}"
         )
     was, now = before.nodes, after.nodes
+    if len(now) < sum(record.node_id is not None for record in after.slots.values()):
+        return "one node has two slots"
     if len(was.items() ^ now.items()) > 1:
         return "more than one member changes"
     if not now:
@@ -104,8 +106,6 @@ def follows(before: Members, after: Members) -> str:
         return "a removed node is forgotten"
     if now.keys() & after.removed.keys():
         return "a removed node comes back"
-    if len(now) < sum(record.node_id is not None for record in after.slots.values()):
-        return "one node has two slots"
     used = [record.seed_id for record in after.slots.values() if record.node_id is not None]
     used += [removed.seed_id for removed in after.removed.values()]
     if len(set(used)) < len(used) or None in used:

@@ -5,67 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections import Counter
+from pathlib import Path
 
 from tests.simulation.schedule import Result, simulate
-
-KINDS = (
-    "partitioned",
-    "crash_after_vote",
-    "crashes",
-    "amnesia",
-    "clones",
-    "copies",
-    "surplus",
-    "clock_steps",
-    "lossy",
-    "liars",
-    "duplicates",
-    "failed_writes",
-    "releases",
-    "absent",
-    "without",
-    "unfrozen",
-    "rescued",
-    "late",
-    "lived_on",
-    "released",
-    "removed",
-    "rotated",
-    "added",
-    "competed",
-    "destroyed",
-    "later_amnesia",
-    "no_majority",
-    "epochs",
-)
-"""Each counts the schedules with at least one of it; `combined` those with three or more kinds of fault."""
-
-
-def totals(first: int, schedules: int, *, stop_at: int = 0) -> tuple[dict[str, object], list[Result]]:
-    """Run a range of seeds; numbers of several ranges can be added. `stop_at` ends after so many violations."""
-    kinds: Counter[str] = Counter()
-    formed = events = done = 0
-    failures: list[Result] = []
-    started = time.monotonic()
-    for seed in range(first, first + schedules):
-        result = simulate(seed)
-        done += 1
-        formed += result.formed
-        events += result.events
-        present = [kind for kind in KINDS if result.kinds[kind]]
-        kinds.update(present)
-        kinds["combined"] += len(set(present) - {"releases", "duplicates", "failed_writes"}) >= 3
-        if result.violation:
-            failures.append(result)
-            if stop_at and len(failures) >= stop_at:
-                break
-    report: dict[str, object] = {"seed": first, "schedules": done, "formed": formed, "events": events}
-    report |= {kind: kinds[kind] for kind in (*KINDS, "combined")}
-    report |= {"violations": len(failures), "failing_seeds": [result.seed for result in failures[:20]]}
-    report["duration_s"] = round(time.monotonic() - started, 1)
-    return report, failures
+from tests.simulation.tally import CHUNK, Totals, run, run_many
 
 
 def main() -> int:
@@ -75,16 +18,35 @@ def main() -> int:
     parser.add_argument("--stop-at", type=int, default=5, help="end after so many violations; 0: never")
     parser.add_argument("--trace", action="store_true", help="print what happens in every schedule")
     parser.add_argument("--brief", action="store_true", help="of a failing seed print the violation only")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, with --totals")
+    parser.add_argument(
+        "--totals", type=Path, metavar="FILE", help="keep totals there and go on with them; seeds in chunks of 1000"
+    )
     chosen = parser.parse_args()
     if chosen.trace:
         for seed in range(chosen.seed, chosen.seed + chosen.schedules):
             show(simulate(seed, traced=True))
         return 0
-    report, failures = totals(chosen.seed, chosen.schedules, stop_at=chosen.stop_at)
+    if chosen.totals is not None:
+        return add_up(chosen.totals, chosen.seed, chosen.schedules, chosen.jobs)
+    tally, failures = run(chosen.seed, chosen.schedules, stop_at=chosen.stop_at)
     for failure in failures[:3]:
         show(failure if chosen.brief else simulate(failure.seed, traced=True))
-    print(json.dumps(report), flush=True)
+    print(json.dumps({"seed": chosen.seed, **tally.report()}), flush=True)
     return 1 if failures else 0
+
+
+def add_up(path: Path, first: int, schedules: int, jobs: int) -> int:
+    """Run what the file lacks of the range, chunk by chunk."""
+    if (first - 1) % CHUNK or schedules % CHUNK:
+        sys.exit(f"totals are of whole chunks: --seed 1 + a multiple of {CHUNK}, --schedules a multiple of {CHUNK}")
+    totals = Totals(path)
+    print(f"{totals.tally.schedules} schedules are done already", flush=True)
+    for done in run_many(totals, first, schedules, jobs):
+        if done % (10 * CHUNK) == 0:
+            print(f"{done} schedules, {totals.tally.violations} violations", flush=True)
+    print(json.dumps(totals.report()), flush=True)
+    return 1 if totals.tally.violations else 0
 
 
 def show(result: Result) -> None:

@@ -69,6 +69,8 @@ class Faults:
         cut = len(machines) // 2 if chance.random() < 0.5 else chance.randrange(1, len(machines) + 1)
         for place, machine in enumerate(machines):
             machine.group = int(place < cut)
+        if 2 * cut == len(machines):
+            world.counts["halved"] += 1
         world.note(f"the network splits: {[m.name for m in machines[:cut]]} | {[m.name for m in machines[cut:]]}")
         world.after(chance.uniform(1, 15), self.join)
 

@@ -253,6 +253,8 @@ class World:
         machine.rounds += 1
         offers, peers = self._offers(machine)
         targets = self.step(machine, RoundBegan(offers, peers, PORT, self.chance, self._clock(machine)))
+        if machine.life != life:
+            return
         visits = [target for target in targets if isinstance(target, Target)]
         machine.open_visits = len(visits)
         if not visits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 
 from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
 
@@ -60,8 +61,14 @@ def read_hint(site_id: str, properties: Mapping[bytes, bytes | None], addresses:
     if known is None or not addresses:
         return None
     _, slot, _ = known
-    ordered = sorted(addresses[:MAX_ADDRESSES], key=lambda address: ":" in address)
-    return Hint(slot, tuple(ordered))
+    return Hint(slot, tuple(sorted(addresses[:MAX_ADDRESSES], key=_rank)))
+
+
+def _rank(address: str) -> int:
+    """IPv4 first, but its link-local addresses last: unlike IPv6's they don't say on which interface."""
+    if ":" in address:
+        return 1
+    return 2 if IPv4Address(address).is_link_local else 0
 
 
 def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:

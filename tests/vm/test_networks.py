@@ -169,6 +169,8 @@ def test_without_dhcp_the_nodes_have_link_local_addresses(cabled: Lab) -> None:
         assert address.startswith("169.254.")
         assert status(node)["addresses"] == [address, f"10.200.9.{10 + number}"]
         assert cabled.address(number).startswith("fe80::")
+    seen = json.loads(trivet("site", "status", cabled.site, "--json").stdout)["nodes"]
+    assert sorted((node["slot"], node["status"]["phase"]) for node in seen) == [(1, "formed"), (2, "formed")]
 
 
 def test_the_bond_is_one_aggregate_by_lacp(cabled: Lab) -> None:

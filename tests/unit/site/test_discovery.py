@@ -19,6 +19,12 @@ def test_a_hint_has_ipv4_first() -> None:
     assert read_hint(SITE, ANNOUNCED, ["fe80::1%eth0", "192.0.2.12"]) == Hint(2, ("192.0.2.12", "fe80::1%eth0"))
 
 
+def test_ipv4s_own_link_local_addresses_are_last() -> None:
+    """Without an interface they lead nowhere, where this machine has no such address itself."""
+    hint = read_hint(SITE, ANNOUNCED, ["169.254.7.7", "fe80::1%eth0", "192.0.2.12"])
+    assert hint == Hint(2, ("192.0.2.12", "fe80::1%eth0", "169.254.7.7"))
+
+
 @pytest.mark.parametrize("change", [{b"site": b"f" * 32}, {b"v": b"2"}, {b"slot": b"x"}, {b"slot": None}])
 def test_others_are_no_hints(change: dict[bytes, bytes | None]) -> None:
     assert read_hint(SITE, {**ANNOUNCED, **change}, ["192.0.2.12"]) is None

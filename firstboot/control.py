@@ -14,6 +14,7 @@ import socketserver
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -121,7 +122,8 @@ def order(path: Path, verb: str, arguments: Mapping[str, object], progress: Prog
             door.connect(str(path))
             door.settimeout(None)
             text = Order(verb=verb, arguments=dict(arguments)).model_dump_json()
-            door.sendall(text.encode() + b"\n")
+            with suppress(BrokenPipeError):  # refused already: the answer says why
+                door.sendall(text.encode() + b"\n")
             return _listen(door, progress)
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise MissingError("no agent runs on this machine", hint="systemctl start trivet-firstboot") from error

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from firstboot.cluster.claims import ClaimsDocument
-from firstboot.gluster.client import parse_status
+from firstboot.gluster.client import VolumeInfo, parse_status
 from firstboot.paths import AUTHORITY_ISSUER, CLAIMS, DOMAINS, TRUSTED, brick_mount, brick_path
 from tests.netns.agents import Agent
 from tests.netns.crash.points import TEMPORARY, normal
@@ -39,7 +39,7 @@ def of_node(agent: Agent) -> dict[str, str]:
     return {
         "peers": str(sorted((p.names[0], p.connected, p.state) for p in pool(node).peers)),
         "volumes": str([(v.name, v.type, v.status, v.replica, v.arbiter, v.bricks) for v in volumes(node)]),
-        "options": str([sorted(v.options.items()) for v in volumes(node)]),
+        "options": str([options(v, claims) for v in volumes(node)]),
         "online": str(sorted(parse_status(gluster(node, "volume", "status", VOLUME)))),
         "brick is of": known.get(mark, f"a volume that nobody knows, {mark}"),
         "brick": node.run("blkid", "-c", "/dev/null", "-o", "value", "-s", "LABEL", node.disks[0].device).stdout,
@@ -52,6 +52,12 @@ def of_node(agent: Agent) -> dict[str, str]:
         "files": "\n".join(files(node)),
         "other disks": str([digest(disk) for disk in node.disks[1:]]),
     }
+
+
+def options(volume: VolumeInfo, claims: ClaimsDocument) -> list[tuple[str, str]]:
+    """A volume's options; node ids, which are others in each formation, are named for what they are."""
+    members = ",".join(sorted(claims.claims.values()))
+    return sorted((name, value.replace(members, "the members")) for name, value in volume.options.items())
 
 
 def mounts(node: Node) -> str:

@@ -184,7 +184,8 @@ def test_what_the_nodes_refused_and_how_closed_they_are(lab: Lab) -> None:
     checks = ("certificate", "gluster TLS", "packet filter")
     *closed, strangers = [finding for finding in document["findings"] if finding["check"] in checks]
     assert [finding["verdict"] for finding in closed] == ["pass"] * 7, closed
-    assert str(lab.state.subnet[-2]) in strangers["evidence"]
+    assert lab.state.home.subnet is not None
+    assert str(lab.state.home.subnet[-2]) in strangers["evidence"]
 
 
 def test_nothing_takes_the_bricks_ports(node: Host) -> None:

@@ -25,6 +25,7 @@ class Answers:
         status: Callable[[], NodeStatus],
         met: Callable[[int, str], None],
         enrol: Callable[[SlotRole], Answer],
+        members: Callable[[Request], Answer | None] = lambda _: None,
         ssh_folder: Path = paths.SSH_HOST_KEYS,
     ) -> None:
         self._ballot = ballot
@@ -32,6 +33,7 @@ class Answers:
         self._status = status
         self._met = met
         self._enrol = enrol
+        self._members = members
         self._ssh_folder = ssh_folder
 
     def __call__(self, request: Request) -> Answer:
@@ -52,7 +54,8 @@ class Answers:
                 return self._enrol(request.role)
             case "POST", "/v1/claim" | "/v1/enrol":
                 return Answer(403, {"error": "only the holder of a slot's certificate can do that"})
-        return Answer(404, {"error": f"no {request.method} {request.path[:100]} here"})
+        nothing = Answer(404, {"error": f"no {request.method} {request.path[:100]} here"})
+        return self._members(request) or nothing
 
     def _claim(self, role: SlotRole) -> Answer:
         answer = self._ballot.claim(role.slot, role.slot, role.node_id)

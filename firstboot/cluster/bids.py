@@ -79,7 +79,7 @@ class Promise:
     """It takes part; the last consent that it gave for this epoch."""
 
     bid: Bid
-    accepted: Accepted | None
+    accepted: Accepted | None = None
 
 
 @dataclass(frozen=True, slots=True)

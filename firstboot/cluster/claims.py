@@ -29,6 +29,7 @@ from firstboot.cluster.events import (
     Found,
     Identity,
     LeaveOut,
+    MembersKnown,
     Persist,
     Persisted,
     PersistFailed,
@@ -45,6 +46,7 @@ from firstboot.cluster.events import (
     VisitFailed,
     WaitFor,
 )
+from firstboot.cluster.members import Members
 from firstboot.cluster.presence import Patience
 from firstboot.cluster.roster import Roster
 from firstboot.document import Source, load_document
@@ -162,6 +164,12 @@ class Ballot:
             self._raise_trouble()
         assert not isinstance(verdict, Unsaved), "a write failed without trouble"
         return verdict.attempt
+
+    def know_members(self, members: Members) -> None:
+        """This is an epoch of the cluster: who holds its slots is settled, whatever was voted."""
+        names = {slot: record.name for slot, record in members.slots.items()}
+        holders = {slot: node for node, slot in members.nodes.items()}
+        self._step(MembersKnown(names, holders, self._clock()))
 
     def begin_round(
         self,

@@ -14,8 +14,8 @@ from firstboot import paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import certificates
 from firstboot.cluster.authority import Authority
-from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import Endpoint
+from firstboot.cluster.members import Members
 from firstboot.cluster.server import Answer
 from firstboot.cluster.session import Reply, UnreachableError, open_session
 from firstboot.cluster.tls import Credentials, client_context
@@ -76,14 +76,14 @@ def member_credentials() -> Credentials | None:
         return None
 
 
-def answer(votes: Votes, role: SlotRole, refusal: str = "") -> Answer:
-    """The cluster authority, for who is a member by what was decided, and nobody else.
+def answer(members: Members | None, role: SlotRole, refusal: str = "") -> Answer:
+    """The cluster authority, for who is a member by their document, and nobody else.
 
     `refusal` is why a member gets nothing either: a clock that is far off.
     """
-    if votes.founder is None or votes.ready is None:
+    if members is None:
         return Answer(409, {"error": "the founder is not decided yet"})
-    if not votes.ready.proposal.has(role.slot, role.node_id):
+    if members.nodes.get(role.node_id) != role.slot:
         log.warning("slot %d, node %s asks for the cluster authority, but is no member", role.slot, role.node_id)
         return Answer(403, {"error": "that node is no member of this cluster"})
     if refusal:

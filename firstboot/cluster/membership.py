@@ -12,10 +12,11 @@ from pathlib import Path
 from firstboot import paths
 from firstboot.cluster import attempts, enrolment, names
 from firstboot.cluster.answers import Answers
+from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
 from firstboot.cluster.discovery import Announcement, Discovery
-from firstboot.cluster.events import Endpoint, Found, Identity, WaitFor
+from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
@@ -47,6 +48,7 @@ class _Running:
     discovery: Discovery
     exchange: Exchange
     watch: Watch
+    assembly: Assembly
     member: Credentials | None = None
     """What the service shows to members now."""
 
@@ -61,12 +63,14 @@ class Membership:
         status: Callable[[], NodeStatus],
         clock: Callable[[], float],
         claims_path: Path = paths.CLAIMS,
+        register_path: Path = paths.REGISTER,
         port: int = paths.ADMISSION_PORT,
     ) -> None:
         self._journal = journal
         self._status = status
         self._clock = clock
         self._claims_path = claims_path
+        self._register_path = register_path
         self._port = port
         self._running: _Running | None = None
         self._following = threading.Lock()
@@ -108,9 +112,10 @@ class Membership:
         out = running.watch.keep_out()
         if out is not None:
             return out
-        missing = running.ballot.obstacle()
+        missing = running.ballot.obstacle() if not running.assembly.is_member else None
         if missing is not None:
-            return Wait(missing.reason, missing.hint)
+            refusal = running.assembly.refusal
+            return Wait(missing.reason + (f"; {refusal}" if refusal else ""), missing.hint)
         trouble = running.watch.admit(context)
         if trouble is not None:
             return trouble
@@ -133,7 +138,10 @@ class Membership:
         Not left to the phases: their checks talk to Gluster, which waits for whoever is not where it was.
         """
         running = self._running
-        if running is None or "admit" not in context.finished:
+        if running is None:
+            return
+        running.assembly.follow()
+        if "admit" not in context.finished:
             return
         address, storage_address = current_addresses(context)
         if address is not None and address != context.address:
@@ -150,10 +158,16 @@ class Membership:
         running = self._active()
         self._update(context)
         decision = running.ballot.standing()
+        running.assembly.follow_decision()
+        members = running.assembly.members
+        if members is not None and running.assembly.is_member:
+            context.founder_slot = members.founder
+        if isinstance(decision, Outside) and context.founder_slot is not None:
+            running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
+            return Done("this node joined the cluster")
         if isinstance(decision, WaitFor):
             return Wait(decision.reason, decision.hint)
         self._journal.decide_founder(decision.slot)
-        context.founder_slot = decision.slot
         running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
         founder = self._names(context)[decision.slot]
         return Done(
@@ -203,12 +217,13 @@ class Membership:
             for node, rival in sorted(rivals.items())
             if node != self._running.ballot.identity.node_id
         ]
-        return second + self._running.watch.problems(context)
+        return second + self._running.watch.problems(context) + self._running.assembly.problems()
 
     def close(self) -> None:
         running, self._running = self._running, None
         if running is not None:
             running.exchange.close()
+            running.assembly.close()
             running.discovery.close()
             running.server.close()
 
@@ -237,6 +252,16 @@ class Membership:
             asked=lambda: attempts.rest(slots, ballot.votes.attempt),
             monotonic=self._clock,
         )
+        assembly = Assembly(
+            ballot,
+            site_id=seed.site.id,
+            names=slots,
+            credentials=lambda: (context.claim_credentials, enrolment.member_credentials()),
+            clock=self._clock,
+            port=self._port,
+            path=self._register_path,
+            expected="enrol" in self._journal.document.phases,
+        )
         hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
             ballot,
@@ -255,7 +280,10 @@ class Membership:
             view=lambda node_id: self._view(context, node_id),
             status=self._status,
             met=exchange.met,
-            enrol=lambda role: enrolment.answer(ballot.votes, role, watch.clocks.refusal(context.views, role.slot)),
+            enrol=lambda role: enrolment.answer(
+                assembly.members, role, watch.clocks.refusal(context.views, role.slot)
+            ),
+            members=assembly.answer,
         )
         try:
             server = AdmissionServer(
@@ -266,7 +294,7 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch)
+        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch, assembly)
         self._running = running
         server.serve()
         exchange.start()
@@ -278,6 +306,7 @@ class Membership:
     def _view(self, context: Context, asked_by: str | None = None) -> View:
         running, seed = self._active(), context.claimed_seed
         ballot, watch = running.ballot, running.watch
+        members = running.assembly.members
         votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
         return View(
             node_id=ballot.identity.node_id,
@@ -293,6 +322,7 @@ class Membership:
             run=ballot.identity.run,
             address=context.address,
             storage_address=context.storage_address,
+            epoch=members.epoch if members is not None else None,
             authority=context.authority,
             clock=watch.clocks.source,
             facts=watch.facts(),
@@ -305,20 +335,27 @@ class Membership:
         context.views = {**views, context.slot.number: self._view(context)}
 
     def _members(self, context: Context, running: _Running) -> dict[int, Member]:
-        """Every claimed slot's node, where it answers, or answered before this start, or was last known to."""
-        remembered, claims = self._journal.document.members, running.ballot.claims
-        members = {}
-        for slot in context.plan.slots:
-            here: Context | Contact | None = running.ballot.roster.contacts.get(slot.number)
-            if slot.number == context.slot.number:
+        """Every slot's node, where it answers, or answered before this start, or was last known to."""
+        remembered, members = self._journal.document.members, {}
+        for slot, (node_id, slot_name) in self._holders(context, running).items():
+            here: Context | Contact | None = running.ballot.roster.contacts.get(slot)
+            if slot == context.slot.number:
                 here = context
-            before = remembered.get(slot.number)
+            known = remembered.get(slot)
+            before = known if known is not None and known.node_id == node_id else None
             address = (here.address if here else None) or (before.address if before else None)
             storage = (here.storage_address if here else None) or (before.storage_address if before else None)
-            if slot.number in claims and address is not None:
-                name = names.host_name(slot.name, context.claimed_seed.site.name)
-                members[slot.number] = Member(slot.number, slot.name, claims[slot.number], address, name, storage)
+            if address is not None:
+                name = names.host_name(slot_name, context.claimed_seed.site.name)
+                members[slot] = Member(slot, slot_name, node_id, address, name, storage)
         return members
+
+    def _holders(self, context: Context, running: _Running) -> dict[int, tuple[str, str]]:
+        """Node id and name by slot: the members once there are some, before that who claimed."""
+        members, planned = running.assembly.members, self._names(context)
+        if members is None:
+            return {slot: (node, planned[slot]) for slot, node in running.ballot.claims.items() if slot in planned}
+        return {slot: (node, members.slots[slot].name) for node, slot in members.nodes.items()}
 
     @staticmethod
     def _names(context: Context) -> dict[int, str]:

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import cast
 
 from firstboot.cluster import tls
+from firstboot.cluster.questions import MAX_BYTES
 from firstboot.cluster.strangers import Strangers
 from firstboot.cluster.trust import MemberRole, Role, members_domain
 from firstboot.errors import BadInputError
@@ -24,6 +25,7 @@ from firstboot.errors import BadInputError
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 16 * 1024
+LARGER_BODIES = {"/v1/register": MAX_BYTES}
 MAX_CONNECTIONS = 64
 MAX_PER_ADDRESS = 16
 HANDSHAKE_S = 15.0
@@ -157,11 +159,11 @@ class Handler(BaseHTTPRequestHandler):
         self._serve(None)
 
     def do_POST(self) -> None:  # noqa: N802
-        length = self.headers.get("Content-Length", "")
+        length, most = self.headers.get("Content-Length", ""), LARGER_BODIES.get(self.path, MAX_BODY_BYTES)
         if not length.isdecimal() or self.headers.get("Transfer-Encoding"):
             self._refuse(411, "a body with a Content-Length is needed")
-        elif len(length) > 9 or int(length) > MAX_BODY_BYTES:
-            self._refuse(413, f"a body has at most {MAX_BODY_BYTES} bytes")
+        elif len(length) > 9 or int(length) > most:
+            self._refuse(413, f"a body has at most {most} bytes")
         else:
             try:
                 body: object = json.loads(self.rfile.read(int(length)))

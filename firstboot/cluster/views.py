@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.1."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.2."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
 from firstboot.cluster.likeness import Facts
+from firstboot.cluster.members import Epoch
 from firstboot.cluster.skew import Source
 from firstboot.model import Model
 from firstboot.seed import Id
@@ -32,7 +33,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.1"
+    version: str = "2.2"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -47,6 +48,8 @@ class View(Model):
     run: Id | None = None
     address: str | None = Field(default=None, max_length=64)
     storage_address: str | None = Field(default=None, max_length=64)
+    epoch: Epoch | None = None
+    """The latest epoch of the members' document that it knows."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
     clock: Source = Source.OWN

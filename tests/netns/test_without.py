@@ -7,8 +7,8 @@ from pathlib import Path
 
 from firstboot.cluster.presence import Patience
 from firstboot.errors import Exit
-from firstboot.paths import DOMAINS
-from tests.netns.agents import Agent, says, wait_until
+from firstboot.paths import DOMAINS, REGISTER
+from tests.netns.agents import Agent, is_formed, says, wait_until
 from tests.netns.looks import pool, volumes
 from tests.netns.namespaces import Lab
 from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site
@@ -58,6 +58,19 @@ def test_a_site_forms_without_a_dead_machine(machines: Lab, tmp_path: Path) -> N
     assert (volume.status, volume.replica, len(volume.bricks)) == ("Started", 2, 2)
     lacks = f"volume {VOLUME} has 2 of 3 bricks, without node3"
     wait_until("they say what is missing", agents, lambda: all(lacks in str(a.status) for a in agents))
+    assert "the cluster was founded without" not in str(first.status)
     path = DOMAINS / DOMAIN / "written"
     first.node.run("sh", "-c", f"echo here > {path} && sync -f {path}")
     assert second.node.run("cat", path).stdout == "here\n"
+
+    node = machines.add_node("machine3", disks=(DISK_BYTES,))
+    third = Agent(node, make_seed(site, 3, node.disks[0].device))
+    third.start()
+    everybody = [first, second, third]
+    wait_until("the machine that came later is a member", everybody, lambda: all(is_formed(a) for a in everybody))
+    (volume,) = volumes(third.node)
+    assert (volume.status, volume.replica, len(volume.bricks)) == ("Started", 3, 3)
+    assert third.node.run("cat", path).stdout == "here\n"
+    registers = [json.loads(a.node.read(REGISTER) or "{}")["members"] for a in everybody]
+    assert [members["epoch"] for members in registers] == [2, 2, 2]
+    assert registers[0] == registers[1] == registers[2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,9 +13,10 @@ import pytest
 from firstboot import paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import enrolment
-from firstboot.cluster.ballots import FIRST, Proposal, Ready, Votes
+from firstboot.cluster.ballots import Proposal
 from firstboot.cluster.certificates import new_key, pem
 from firstboot.cluster.events import Endpoint
+from firstboot.cluster.members import Members, first
 from firstboot.cluster.server import AdmissionServer, Answer, Request
 from firstboot.cluster.session import UnreachableError, open_session
 from firstboot.cluster.tls import Credentials, client_context, server_context
@@ -32,13 +33,12 @@ ROOT, SEEDS = site()
 KEYS = {number: NodeKey(new_key()) for number in (1, 2, 3)}
 CLAIMS = {number: key.node_id for number, key in KEYS.items()}
 SEED_IDS = {number: SEEDS[number - 1].slot.seed_id for number in KEYS}
+NAMES = {number: f"node{number}" for number in KEYS}
 
 
-def ready_for(claims: dict[int, str]) -> Ready:
-    return Ready(FIRST, Proposal(claims, {slot: SEED_IDS[slot] for slot in claims}, "7" * 32))
-
-
-DECIDED = Votes(CLAIMS, ready=ready_for(CLAIMS), founder=1)
+def of(claims: dict[int, str]) -> Members:
+    """The first epoch of the cluster that has these nodes."""
+    return first(Proposal(claims, {slot: SEED_IDS[slot] for slot in claims}, "7" * 32), NAMES)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ class Founder:
     server: AdmissionServer
     authority: authorities.Authority
     enrolled: list[SlotRole]
-    votes: Votes = DECIDED
+    members: Members | None = field(default_factory=lambda: of(CLAIMS))
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def founder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Founder
         with monkeypatch.context() as patch:
             patch.setattr(paths, "AUTHORITY_ISSUER", held / "authority" / "authority.pem")
             patch.setattr(paths, "TRUSTED", held / "authority" / "trusted.pem")
-            return enrolment.answer(made.votes, request.role)
+            return enrolment.answer(made.members, request.role)
 
     shown = server_context(credentials(SEEDS[0], KEYS[1]))
     server = AdmissionServer(shown, site_id=ROOT.site_id, port=0, host="127.0.0.1", answer=answer)
@@ -139,17 +139,17 @@ def test_a_follower_waits_by_name(founder: Founder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("votes", "refusal"),
+    ("members", "refusal"),
     [
-        (Votes(CLAIMS, ready=DECIDED.ready), "does not hold the cluster authority yet"),
-        (Votes(CLAIMS, ready=ready_for({**CLAIMS, 2: "e" * 32}), founder=1), "refused with 403"),
-        (Votes(CLAIMS, ready=ready_for({1: CLAIMS[1], 3: CLAIMS[3]}), founder=1), "refused with 403"),
+        (None, "does not hold the cluster authority yet"),
+        (of({**CLAIMS, 2: "e" * 32}), "refused with 403"),
+        (of({1: CLAIMS[1], 3: CLAIMS[3]}), "refused with 403"),
     ],
 )
 def test_who_is_no_member_gets_nothing(
-    founder: Founder, votes: Votes, refusal: str, caplog: pytest.LogCaptureFixture
+    founder: Founder, members: Members | None, refusal: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    founder.votes = votes
+    founder.members = members
     outcome = enrolment.step(context(), before=False)
     assert isinstance(outcome, Wait)
     assert refusal in outcome.reason

@@ -1,0 +1,250 @@
+"""Ties the register to the network: members ask each other, later epochs are learned, later machines admitted."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from firstboot import paths
+from firstboot.cluster.admission import Admitted, Pending, Sponsor
+from firstboot.cluster.bids import Question, Reaction
+from firstboot.cluster.changes import ClaimSlot, Refusal
+from firstboot.cluster.claims import Ballot
+from firstboot.cluster.council import Council, MembersDocument
+from firstboot.cluster.events import Endpoint
+from firstboot.cluster.members import Members, first
+from firstboot.cluster.questions import MAX_BYTES, question_document, reaction_document, read_question, read_reaction
+from firstboot.cluster.roster import Contact
+from firstboot.cluster.server import Answer, Request
+from firstboot.cluster.session import Session, UnreachableError, open_session
+from firstboot.cluster.tls import Credentials, client_context
+from firstboot.cluster.trust import MemberRole, Role, SlotRole, members_domain
+from firstboot.cluster.views import View
+from firstboot.document import Source, parse_document
+from firstboot.errors import BadInputError, TrivetError
+
+log = logging.getLogger(__name__)
+
+
+class Assembly:
+    """One node's register among the others. `names` are the plan's slots; `credentials` what it shows, as a claimant
+    and, once it has that, as a member."""
+
+    def __init__(
+        self,
+        ballot: Ballot,
+        *,
+        site_id: str,
+        names: Mapping[int, str],
+        credentials: Callable[[], tuple[Credentials, Credentials | None]],
+        clock: Callable[[], float],
+        port: int = paths.ADMISSION_PORT,
+        path: Path = paths.REGISTER,
+        expected: bool = False,
+    ) -> None:
+        """Raises RefusedError when the register is `expected` and not there; see Council."""
+        self._ballot = ballot
+        self._site_id = site_id
+        self._names = dict(names)
+        self._credentials = credentials
+        self._port = port
+        self.refusal = ""
+        """Why the members do not admit this machine; empty when it was not refused."""
+        self.council = Council(
+            path,
+            ballot.identity.node_id,
+            site_id=site_id,
+            clock=clock,
+            call=self._call,
+            changed=self._changed,
+            expected=expected,
+        )
+
+    @property
+    def members(self) -> Members | None:
+        """The latest epoch that this node knows."""
+        return self.council.members
+
+    @property
+    def is_member(self) -> bool:
+        """Whether that has this node."""
+        return self.members is not None and self._ballot.identity.node_id in self.members.nodes
+
+    def problems(self) -> list[str]:
+        """That this node was a member, and is none any more."""
+        members, node_id = self.members, self._ballot.identity.node_id
+        if members is None or node_id not in members.removed:
+            return []
+        return [f"this node was removed from the cluster in epoch {members.removed[node_id].epoch}: turn it off"]
+
+    def follow(self) -> None:
+        """After each round of visits: begin with the decision, learn later epochs, ask to be admitted."""
+        self.follow_decision()
+        self._learn()
+        if self.members is not None and not self.is_member:
+            self._seek()
+
+    def follow_decision(self) -> None:
+        """Once it is decided that this node is a member, its first epoch is on disk when this returns."""
+        votes, me = self._ballot.votes, self._ballot.identity
+        if votes.founder is None or votes.ready is None or not votes.ready.proposal.has(me.slot, me.node_id):
+            return
+        self.council.learn(first(votes.ready.proposal, self._names))
+
+    def close(self) -> None:
+        self.council.close()
+
+    # What others ask
+
+    def answer(self, request: Request) -> Answer | None:
+        """The answer to a request about the register; None when it is about something else."""
+        role = request.role
+        match request.method, request.path:
+            case "GET", "/v1/members":
+                if self.members is None:
+                    return Answer(404, {"error": "this node is in no cluster yet"})
+                return Answer(200, MembersDocument(members=self.members).model_dump(mode="json"))
+            case "POST", "/v1/register" if isinstance(role, SlotRole | MemberRole):
+                return self._question(role, request.body)
+            case "POST", "/v1/admit" if isinstance(role, SlotRole):
+                return self._admission(role)
+            case "POST", "/v1/register" | "/v1/admit":
+                return Answer(403, {"error": "only a node can do that"})
+        return None
+
+    def _question(self, role: SlotRole | MemberRole, body: object) -> Answer:
+        if not self._may_ask(role):
+            log.warning("node %s asks as a member, but is none", role.node_id)
+            return Answer(403, {"error": "that node is no member of this cluster"})
+        reaction = self.council.answer(role.node_id, read_question(body))
+        return Answer(200, reaction_document(reaction).model_dump(mode="json", exclude_none=True))
+
+    def _may_ask(self, role: SlotRole | MemberRole) -> bool:
+        """A member answers whom the cluster authority or its own document vouches for; any other machine its site."""
+        members = self.members
+        if members is None or not self.is_member:
+            return True
+        if role.node_id in members.removed:
+            return False
+        return isinstance(role, MemberRole) or role.node_id in members.nodes
+
+    def _admission(self, role: SlotRole) -> Answer:
+        claim = ClaimSlot(role.slot, role.seed_id, role.node_id)
+        contacts = self._ballot.roster.contacts.items()
+        match self.council.admit(claim, [slot for slot, contact in contacts if contact.reachable]):
+            case Admitted() if self.members is not None:
+                return Answer(200, MembersDocument(members=self.members).model_dump(mode="json"))
+            case Sponsor():
+                why = self.council.trouble or "more than half of the members have to agree"
+                return Answer(202, {"why": f"this member sees to it: {why}"})
+            case Pending() as pending:
+                return Answer(202, {"why": f"slot {pending.slot} ({pending.name}) sees to it"})
+            case Refusal() as refusal:
+                return Answer(409, {"error": refusal.reason, "why": refusal.why.value, "hint": refusal.hint})
+        return Answer(409, {"error": "this node is in no cluster yet", "why": "no-cluster", "hint": ""})
+
+    # What this node asks
+
+    def _call(self, node_id: str, question: Question) -> Reaction:
+        contact = next((c for c in self._ballot.roster.contacts.values() if c.view.node_id == node_id), None)
+        if contact is None:
+            raise UnreachableError("not seen since this node started")
+        body = question_document(question).model_dump_json(exclude_none=True)
+        raw = self._request(contact, "POST", "/v1/register", body, ok=(200,))[1]
+        return read_reaction(raw)
+
+    def _learn(self) -> None:
+        known = self.members.epoch if self.members is not None else 0
+        later = [c for c in self._ballot.roster.contacts.values() if (_epoch(c) or 0) > known and c.reachable]
+        for contact in sorted(filter(self._believes, later), key=lambda c: -(_epoch(c) or 0)):
+            try:
+                shown = _read_members(self._request(contact, "GET", "/v1/members", None, ok=(200,))[1])
+            except TrivetError as error:
+                log.debug("the members' document can't be learned: %s", error.message)
+                continue
+            self.council.learn(shown)
+            return
+
+    def _seek(self) -> None:
+        """Ask the members for this machine's slot, one after the other, until one sees to it."""
+        for _, contact in sorted(self._ballot.roster.contacts.items()):
+            if _epoch(contact) is None or not contact.reachable:
+                continue
+            try:
+                code, raw = self._request(contact, "POST", "/v1/admit", "{}", ok=(200, 202, 409))
+                self._hear(code, raw)
+            except TrivetError as error:
+                log.debug("no admission: %s", error.message)
+                continue
+            return
+
+    def _hear(self, code: int, raw: bytes) -> None:
+        if code == 200:
+            self.refusal = ""
+            self.council.learn(_read_members(raw))
+            return
+        told = _texts(raw)
+        self.refusal = told.get("error") or told.get("why") or "it was not said why"
+
+    def _believes(self, contact: Contact) -> bool:
+        """A member believes about members whom its own document has, or whom the cluster authority vouches for."""
+        members, node_id = self.members, contact.view.node_id
+        if members is None or not self.is_member:
+            return True
+        return node_id not in members.removed and (node_id in members.nodes or self._as_member(contact) is not None)
+
+    def _as_member(self, contact: Contact) -> Credentials | None:
+        """What to show to that node as a member to a member; None when one of the two is none yet."""
+        enrolled = isinstance(contact.view, View) and contact.view.authority is not None
+        return self._credentials()[1] if enrolled else None
+
+    def _request(
+        self, contact: Contact, method: str, path: str, body: str | None, *, ok: tuple[int, ...]
+    ) -> tuple[int, bytes]:
+        """Ask a node that answered before, as members if both are, else by the site's certificates.
+
+        Raises UnreachableError, also when another node answers there.
+        """
+        if contact.address is None:
+            raise UnreachableError("it does not answer at its address")
+        endpoint, member = Endpoint(contact.address, self._port), self._as_member(contact)
+        context = client_context(member or self._credentials()[0])
+        name = members_domain(self._site_id) if member is not None else None
+        with open_session(endpoint, context, site_id=self._site_id, server_name=name) as session:
+            return _ask(session, contact.view.node_id, method, path, body, ok)
+
+    def _changed(self, members: Members) -> None:
+        log.info("the cluster's members are those of epoch %d now", members.epoch)
+        self._ballot.know_members(members)
+
+
+def _ask(
+    session: Session, node_id: str, method: str, path: str, body: str | None, ok: tuple[int, ...]
+) -> tuple[int, bytes]:
+    role: Role = session.role
+    if not isinstance(role, SlotRole | MemberRole) or role.node_id != node_id:
+        raise BadInputError("another machine answers there")
+    reply = session.ask(method, path, body)
+    if reply.code not in ok:
+        raise BadInputError(f"it refused with {reply.code}: {_texts(reply.raw).get('error', '')}")
+    return reply.code, reply.raw
+
+
+def _read_members(raw: bytes) -> Members:
+    return parse_document(raw, MembersDocument, Source("its members", max_bytes=MAX_BYTES)).members
+
+
+def _texts(raw: bytes) -> dict[str, str]:
+    """The short texts of an answer that may be anything."""
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    fields = document if isinstance(document, dict) else {}
+    return {key: value[:200] for key, value in fields.items() if isinstance(value, str)}
+
+
+def _epoch(contact: Contact) -> int | None:
+    return contact.view.epoch if isinstance(contact.view, View) else None

@@ -20,6 +20,7 @@ from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
+from firstboot.cluster.members import Members
 from firstboot.cluster.roster import Contact
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import Credentials, client_context, server_context
@@ -249,7 +250,7 @@ class Membership:
             context,
             self._journal,
             read_links(),
-            asked=lambda: attempts.rest(slots, ballot.votes.attempt),
+            asked=lambda: _asked(slots, ballot, assembly.members),
             monotonic=self._clock,
         )
         assembly = Assembly(
@@ -364,6 +365,13 @@ class Membership:
 
 def _addresses(members: Mapping[int, Member]) -> set[str]:
     return {a for member in members.values() for a in (member.address, member.storage_address) if a is not None}
+
+
+def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> Mapping[int, str]:
+    """The slots whose machines count, with their names: the members', before that all but those left out."""
+    if members is None:
+        return attempts.rest(names, ballot.votes.attempt)
+    return {slot: members.slots[slot].name for slot in members.nodes.values()}
 
 
 def _known(member: Member) -> KnownMember:

@@ -11,7 +11,7 @@ from firstboot.errors import RefusedError
 from firstboot.gluster import client, marks, options
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import Layout, PlacedBrick, volume_layout
-from firstboot.gluster.pool import corrector
+from firstboot.gluster.pool import compare, corrector, others
 from firstboot.gluster.shape import Growth, Shape, growth, is_part_of, shape
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
@@ -145,7 +145,8 @@ def _complete(
     context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]
 ) -> Wait | None:
     """Add the bricks of members that came after the volume was made; of those who can, the lowest slot does."""
-    ready = {slot for slot in context.members if slot == context.slot.number or _has_disks(context, slot)}
+    settled = compare(client.pool(), others(context)).settled
+    ready = {context.slot.number, *(member.slot for member in settled if _has_disks(context, member.slot))}
     grown = growth(wanted.layout, bricks, found.replica, ready)
     if grown is None:
         return None

@@ -169,6 +169,9 @@ def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGl
     founder.views[3] = View(node_id=late.node_id, slot=3, seed_id="0" * 32, phase="pool", ready_disks=True)
     glusterd.done.clear()
     room.form(founder)
+    assert glusterd.done == [], "it is not in the pool yet"
+    glusterd.peers = (Peer("c", ("node3.lab.trivet.internal",), True, "Peer in Cluster"),)
+    room.form(founder)
     assert glusterd.done == ["add replica 3 node3", "heal"]
     assert isinstance(room.form(founder), Done)
     assert glusterd.done == ["add replica 3 node3", "heal"], "done already, nothing is changed"

@@ -39,7 +39,7 @@ def of_node(agent: Agent) -> dict[str, str]:
     return {
         "peers": str(sorted((p.names[0], p.connected, p.state) for p in pool(node).peers)),
         "volumes": str([(v.name, v.type, v.status, v.replica, v.arbiter, v.bricks) for v in volumes(node)]),
-        "options": str([sorted(v.options.items()) for v in volumes(node)]),
+        "options": normal(str([sorted(v.options.items()) for v in volumes(node)])),
         "online": str(sorted(parse_status(gluster(node, "volume", "status", VOLUME)))),
         "brick is of": known.get(mark, f"a volume that nobody knows, {mark}"),
         "brick": node.run("blkid", "-c", "/dev/null", "-o", "value", "-s", "LABEL", node.disks[0].device).stdout,
@@ -89,6 +89,9 @@ def contradictions(agents: list[Agent]) -> list[str]:
         found.append("the nodes hold different cluster authorities")
     if len({str([v.id for v in volumes(agent.node)]) for agent in agents}) != 1:
         found.append("the nodes have different volumes")
+    allowed = {v.options.get("auth.ssl-allow") for v in volumes(agents[0].node)}
+    if allowed != {",".join(sorted(votes[0].claims.values()))}:
+        found.append(f"volumes are not open to exactly the members: {allowed}")
     for agent in agents:
         found += [f"{agent.node.name} has a file left over: {path}" for path in left_over(agent.node)]
     return [*found, *unshared(agents)]

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from firstboot.context import Context, Member
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, handshake
+from firstboot.gluster import client, handshake, store
 from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
 from firstboot.gluster.closing import UNIT, Closing
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.services import start
+from firstboot.services import is_active, start, stop
 
 log = logging.getLogger(__name__)
 
@@ -20,6 +20,7 @@ LISTEN_LIMIT_S = 120
 LISTEN_PAUSE_S = 0.5
 
 _closing = Closing()
+_half_met = store.HalfMet()
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ def form(context: Context) -> Outcome:
     glusterd is closed to strangers before it is started; TrivetError says why it can't be.
     """
     _closing.close(context)
+    if not is_active(UNIT):
+        store.mend()
     start(UNIT)
     pool = _wait_for_glusterd(context)
     if pool is None:
@@ -86,6 +89,7 @@ def form(context: Context) -> Outcome:
         names = ", ".join(member.name for member in comparison.absent)
         if context.is_founder:
             return Wait(f"{names} not in the pool yet")
+        _end_half_meeting(context)
         founder = context.members.get(context.founder_slot or 0)
         # Whom the founder has not taken in sees nobody of the pool, not even the founder.
         whom = "this node" if founder in comparison.absent else names
@@ -116,6 +120,16 @@ def _obstacle(member: Member, error: GlusterError) -> Wait:
             f"it starts once {member.name} has come to the phase pool: trivet-node status there",
         )
     raise error
+
+
+def _end_half_meeting(context: Context) -> None:
+    """Start glusterd again when it is stuck in the middle of being taken in; it has no volumes yet."""
+    names = _half_met.lasting(store.half_met(), time.monotonic())
+    if names and not client.volumes():
+        context.report(f"starting glusterd again: a probe of {', '.join(names)} was cut off")
+        stop(UNIT)
+        store.mend()
+        start(UNIT)
 
 
 def _state(peer: Peer) -> str:

@@ -95,6 +95,9 @@ def contradictions(agents: list[Agent]) -> list[str]:
         found.append("the nodes hold different cluster authorities")
     if len({str([v.id for v in volumes(agent.node)]) for agent in agents}) != 1:
         found.append("the nodes have different volumes")
+    allowed = {v.options.get("auth.ssl-allow") for v in volumes(agents[0].node)}
+    if allowed != {",".join(sorted(votes[0].claims.values()))}:
+        found.append(f"volumes are not open to exactly the members: {allowed}")
     for agent in agents:
         found += [f"{agent.node.name} has a file left over: {path}" for path in left_over(agent.node)]
     return [*found, *unshared(agents)]

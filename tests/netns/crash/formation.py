@@ -25,6 +25,7 @@ ROLES = {"founder": 1, "follower": 2}
 """The slot that a role is looked at in. The founder is the lowest slot; one follower is as good as another."""
 STALL_S = 260.0
 """Nothing changes for so long: it does not converge. glusterd's locks and marks of a cut-off creation last 200 s."""
+LAG_S = 1.0
 SETTLE_S = 60.0
 """How long a formed cluster may take until what is looked at from outside stands too, bricks online for instance."""
 LOOK_S = 0.01
@@ -91,6 +92,11 @@ def start_nodes(place: Lab, folder: Path) -> list[Recorded]:
     return agents
 
 
+def undisturbed(founds: bool) -> Order:
+    """The order of a first run."""
+    return Order(lag_s=LAG_S if founds else 0.0)
+
+
 def formed(agents: list[Recorded]) -> bool:
     return all(is_formed(agent) for agent in agents)
 
@@ -106,7 +112,7 @@ def form_cleanly(keep: Path) -> tuple[dict[str, Record], dict[str, str]]:
         agents = start_nodes(place, Path(folder))
         try:
             for agent in agents:
-                agent.begin(Order())
+                agent.begin(undisturbed(agent is agents[0]))
             await_formed(agents)
             found = contradictions(list(agents))
             if found:
@@ -139,7 +145,10 @@ def disturb(agents: list[Recorded], case: Case, clean: dict[str, str]) -> Result
     """Form with a kill; what came of it."""
     watched = agents[ROLES[case.role] - 1]
     for agent in agents:
-        agent.begin(Order(case.point, case.kind != "agent", case.delay_s) if agent is watched else Order())
+        order = undisturbed(agent is agents[0])
+        if agent is watched:
+            order = replace(order, point=case.point, with_node=case.kind != "agent", delay_s=case.delay_s)
+        agent.begin(order)
     if not reach(agents, watched):
         return Result("not reached", why=tuple(differences(clean, of_cluster(list(agents)))))
     killed_at = time.monotonic()

@@ -65,6 +65,8 @@ class Order:
     point: Point | None = None
     with_node: bool = False
     delay_s: float = 0.0
+    lag_s: float = 0.0
+    """Before the first command that changes Gluster: by then all glusterds are up, and no command is repeated."""
 
     @classmethod
     def load(cls, text: str) -> Order:

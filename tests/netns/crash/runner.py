@@ -58,6 +58,7 @@ class Interceptor:
         self._began = time.monotonic()
         self._dying = threading.Lock()
         self._over = False
+        self._lagged = False
 
     def note(self, **fields: object) -> None:
         fields["at_s"] = round(time.monotonic() - self._began, 3)
@@ -100,7 +101,11 @@ class Interceptor:
             self.note(call=1)
             if occurrence is None:
                 return real(args, **options)
-            self.reach(Point("command", what, "before", occurrence))
+            before = Point("command", what, "before", occurrence)
+            if before.changes_gluster and not self._lagged:
+                self._lagged = True
+                time.sleep(self._order.lag_s)
+            self.reach(before)
             process = real(args, **options)
             if is_look(what):
                 return process

@@ -30,6 +30,8 @@ class FakeGlusterd:
         self.steps: list[str] = []
         self.closing_trouble: TrivetError | None = None
         self.volumes: tuple[VolumeInfo, ...] = ()
+        self.half_met: set[str] = set()
+        self.now_s = 0.0
 
     def pool(self) -> Pool:
         return Pool("me", self.peers)
@@ -57,6 +59,12 @@ def glusterd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlusterd]:
     monkeypatch.setattr(client, "volumes", lambda: fake.volumes)
     monkeypatch.setattr(Closing, "close", lambda self, context: fake.close())
     monkeypatch.setattr(room, "start", lambda unit: fake.steps.append(f"start {unit}"))
+    monkeypatch.setattr(room, "stop", lambda unit: fake.steps.append(f"stop {unit}"))
+    monkeypatch.setattr(room, "is_active", lambda unit: f"start {unit}" in fake.steps)
+    monkeypatch.setattr(room.store, "mend", lambda: fake.steps.append("mend"))
+    monkeypatch.setattr(room.store, "half_met", lambda: frozenset(fake.half_met))
+    monkeypatch.setattr(room, "_half_met", room.store.HalfMet())
+    monkeypatch.setattr(room.time, "monotonic", lambda: fake.now_s)
     monkeypatch.setattr(room.handshake, "attempt", lambda address: fake.answer)
     yield fake
 
@@ -107,7 +115,7 @@ def test_glusterd_is_closed_before_it_is_started(glusterd: FakeGlusterd) -> None
     assert glusterd.steps == ["closed"]
     glusterd.closing_trouble = None
     room.form(context(1))
-    assert glusterd.steps == ["closed", "closed", "start glusterd"]
+    assert glusterd.steps == ["closed", "closed", "mend", "start glusterd"]
 
 
 @pytest.mark.parametrize(
@@ -171,3 +179,37 @@ def by_slot(slot: int) -> Context:
     made = context(slot)
     assert made.members == members(3)
     return made
+
+
+def test_a_store_is_mended_before_glusterd_starts_and_not_while_it_runs(glusterd: FakeGlusterd) -> None:
+    room.form(context(1))
+    room.form(context(1))
+    assert glusterd.steps[:3] == ["closed", "mend", "start glusterd"]
+    assert glusterd.steps.count("mend") == 1
+
+
+def test_a_follower_that_was_met_half_starts_its_glusterd_again(glusterd: FakeGlusterd) -> None:
+    glusterd.half_met = {"node1.lab.trivet.internal"}
+    for now_s in (0.0, room.store.HALF_MET_S - 1):
+        glusterd.now_s = now_s
+        room.form(context(2))
+    assert "stop glusterd" not in glusterd.steps
+    glusterd.now_s = room.store.HALF_MET_S
+    room.form(context(2))
+    assert glusterd.steps[-3:] == ["stop glusterd", "mend", "start glusterd"]
+
+
+def test_a_meeting_that_goes_on_is_left_alone(glusterd: FakeGlusterd) -> None:
+    for now_s, names in ((0.0, {"a"}), (8.0, set()), (9.0, {"a"}), (18.0, {"a"})):
+        glusterd.now_s, glusterd.half_met = now_s, names
+        room.form(context(2))
+    assert "stop glusterd" not in glusterd.steps
+
+
+def test_glusterd_is_never_stopped_when_it_has_volumes(glusterd: FakeGlusterd) -> None:
+    glusterd.half_met = {"node1.lab.trivet.internal"}
+    glusterd.volumes = parse_volumes(answer("volume-info-many"))
+    for now_s in (0.0, 100.0):
+        glusterd.now_s = now_s
+        room.form(context(2))
+    assert "stop glusterd" not in glusterd.steps

@@ -1,0 +1,74 @@
+"""glusterd's own files, as a crash can leave them: what was begun and never written is taken away."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import uuid
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+STORE = Path("/var/lib/glusterd")
+HALF_MET_S = 10.0
+"""Between the two messages by which nodes meet pass milliseconds, on an emulated machine a second."""
+
+
+def mend(store: Path = STORE) -> list[Path]:
+    """Remove what keeps glusterd from starting, and holds nothing; only while it does not run.
+
+    glusterd makes a file empty, and puts the content there by renaming another. So an empty file was never written,
+    and a volume without its definition, or never started and without that of a brick, was not created to its end.
+    """
+    useless = [path for path in _files(store / "peers") if not _is_uuid(path.name) or not path.stat().st_size]
+    useless += [folder for folder in _folders(store / "vols") if not _is_whole(folder)]
+    for path in useless:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        log.warning("removed %s, which glusterd began to write and was cut off", path)
+    return useless
+
+
+def half_met(store: Path = STORE) -> frozenset[str]:
+    """Peers that glusterd knows by name alone. In the middle of a probe that is so for a moment."""
+    return frozenset(path.name for path in _files(store / "peers") if not _is_uuid(path.name.partition(".tmp")[0]))
+
+
+class HalfMet:
+    """Since when a peer is known by name alone: whoever probed was cut off, and glusterd refuses it from now on."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def lasting(self, names: frozenset[str], now_s: float) -> list[str]:
+        """The names that have been so for too long."""
+        self._since = {name: self._since.get(name, now_s) for name in names}
+        return sorted(name for name, since in self._since.items() if now_s - since >= HALF_MET_S)
+
+
+def _is_whole(volume: Path) -> bool:
+    info = volume / "info"
+    if not info.is_file() or not info.stat().st_size:
+        return False
+    fields = dict(line.partition("=")[::2] for line in info.read_text(errors="replace").splitlines())
+    bricks = [path for path in _files(volume / "bricks") if path.stat().st_size]
+    was_started = fields.get("status") != "0"
+    return was_started or len(bricks) >= int(re.sub(r"\D", "", fields.get("count", "")) or 0)
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _is_uuid(name: str) -> bool:
+    try:
+        return str(uuid.UUID(name)) == name
+    except ValueError:
+        return False

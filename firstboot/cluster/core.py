@@ -152,7 +152,8 @@ class Core:
         return list(
             roster.targets(
                 self.roster,
-                sorted(self.identity.names),
+                # Later slots are not in the plan of a seed that is older: who proved to hold one is offered, too.
+                sorted(self.identity.names.keys() | offers.keys()),
                 lambda slot: offers.get(slot, ()),
                 event.peers,
                 event.port,

@@ -43,7 +43,6 @@ class Exchange:
         twins: Twins,
     ) -> None:
         self._ballot = ballot
-        self._slots = tuple(sorted(ballot.identity.names))
         self._hints = hints
         self._peers = tuple(peers)
         self._port = port
@@ -59,6 +58,11 @@ class Exchange:
         self.pause_s = FORMING_S
         """Between rounds; the phase found raises it once everything is formed."""
 
+    @property
+    def _slots(self) -> tuple[int, ...]:
+        """The slots that this node knows of, and those whose holders visited it: a plan may be older than a slot."""
+        return tuple(sorted(self._ballot.identity.names.keys() | self._callers.keys()))
+
     def start(self) -> None:
         threading.Thread(target=self._rounds, name="exchange", daemon=True).start()
 
@@ -71,11 +75,10 @@ class Exchange:
 
     def met(self, slot: int, address: str) -> None:
         """The holder of that slot's certificate visited from this address: the best of hints."""
-        if slot in self._slots:
-            caller = Endpoint(address, self._port)
-            known = tuple(other for other in self._callers.get(slot, ()) if other != caller)
-            self._callers[slot] = (caller, *known)[:CALLERS]
-            self.wake()
+        caller = Endpoint(address, self._port)
+        known = tuple(other for other in self._callers.get(slot, ()) if other != caller)
+        self._callers = {**self._callers, slot: (caller, *known)[:CALLERS]}  # another thread reads it meanwhile
+        self.wake()
 
     def close(self) -> None:
         self._stop.set()

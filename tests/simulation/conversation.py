@@ -45,6 +45,7 @@ class Conversation:
         if host.core is None:
             self._fail(0.001)
             return
+        host.callers[self.guest.slot] = self.guest.endpoint
         if not self.world.send(host, self.guest, self._seen, first, host.view()):
             self._fail(TIMEOUT_S)
 

@@ -61,6 +61,7 @@ class Machine:
     __slots__ = (
         "address",
         "asked",
+        "callers",
         "clock_s",
         "core",
         "crash_on_vote",
@@ -118,6 +119,8 @@ class Machine:
         self.heard_slots: dict[int, float] = {}
         self.started_s = 0.0
         self.seed_id = f"{slot:032x}"
+        self.callers: dict[int, Endpoint] = {}
+        """Who visited this machine in this life, by the slot that it proved."""
         self.joins = False
         """Its seed was made after the founding."""
         self.register: Register | None = None
@@ -141,6 +144,7 @@ class Machine:
         self.seen = self.sight = None
         self.heard = {}
         self.heard_slots = {}
+        self.callers = {}
         self.register = self.saving = self.told = None
         self.ticking = False
         self.wishes = {}

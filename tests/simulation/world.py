@@ -271,7 +271,12 @@ class World:
         self.after(pause_s + self.chance.random() * 0.2, self._round, machine, machine.life)
 
     def _offers(self, machine: Machine) -> tuple[dict[int, list[Endpoint]], list[Endpoint]]:
-        """What mDNS of whoever is near says, some of it false; sometimes addresses from the seed."""
+        """What mDNS of whoever is near says, some of it false; who visited; sometimes addresses from the seed.
+
+        Of slots that a machine's plan does not have mDNS tells it nothing.
+        """
+        assert machine.core is not None
+        names = machine.core.identity.names
         chance, lies = self.chance, self.network.lies
         offers: dict[int, list[Endpoint]] = {}
         for other in self.machines:
@@ -279,7 +284,10 @@ class World:
                 slot = other.slot
                 if lies and chance.random() < lies:
                     slot = chance.randrange(1, len(self.names) + 1)
-                offers.setdefault(slot, []).append(other.endpoint)
+                if slot in names:
+                    offers.setdefault(slot, []).append(other.endpoint)
+        for slot, endpoint in machine.callers.items():
+            offers.setdefault(slot, []).append(endpoint)
         peers = [chance.choice(self.machines).endpoint] if lies and chance.random() < lies else []
         return offers, peers
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -242,6 +242,20 @@ def test_who_visited_is_visited_back(three: list[Node]) -> None:
     assert exchange is not None
     exchange._port = second.server.port
     exchange.met(2, "127.0.0.1")
-    exchange.met(99, "127.0.0.1")
+    exchange.round()
+    assert set(first.roster.contacts) == {2}
+
+
+def test_who_visited_is_visited_back_though_the_plan_is_older_than_its_slot(three: list[Node]) -> None:
+    first, second, _ = three
+    core = first.ballot._core
+    core.identity = replace(core.identity, names={1: "node1", 3: "node3"})
+    first.meet([])
+    exchange = first.exchange
+    assert exchange is not None
+    exchange._port = second.server.port
+    exchange.round()
+    assert not first.roster.contacts
+    exchange.met(2, "127.0.0.1")
     exchange.round()
     assert set(first.roster.contacts) == {2}

@@ -25,6 +25,7 @@ class Answers:
         status: Callable[[], NodeStatus],
         met: Callable[[int, str], None],
         enrol: Callable[[SlotRole], Answer],
+        claimed: Callable[[], None] = lambda: None,
         members: Callable[[Request], Answer | None] = lambda _: None,
         ssh_folder: Path = paths.SSH_HOST_KEYS,
     ) -> None:
@@ -33,6 +34,7 @@ class Answers:
         self._status = status
         self._met = met
         self._enrol = enrol
+        self._claimed = claimed
         self._members = members
         self._ssh_folder = ssh_folder
 
@@ -60,6 +62,7 @@ class Answers:
     def _claim(self, role: SlotRole) -> Answer:
         answer = self._ballot.claim(role.slot, role.slot, role.node_id)
         if isinstance(answer, Granted):
+            self._claimed()
             return Answer(200, {"slot": role.slot, "node_id": role.node_id})
         if isinstance(answer, Held):
             error = "the slot is held by another node"

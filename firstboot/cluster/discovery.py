@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import Any
 
 from zeroconf import Error, IPVersion, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
 
@@ -22,6 +24,7 @@ log = logging.getLogger(__name__)
 TYPE = "_trivet._tcp.local."
 MAX_PENDING = 128
 RESOLVE_MS = 3000
+CHANGE_LIMIT_S = 10.0
 MAX_CACHE = 4096
 """Names that zeroconf may remember; beyond that it is started anew, because its cache has no bound of its own."""
 
@@ -114,9 +117,9 @@ class Discovery(ServiceListener):
         try:
             if self._info is None:
                 # Names are hashes of keys: probing for a conflict would only delay.
-                self._zeroconf.register_service(info, cooperating_responders=True)
+                _begin(self._zeroconf, self._zeroconf.async_register_service(info, cooperating_responders=True))
             else:
-                self._zeroconf.update_service(info)
+                _begin(self._zeroconf, self._zeroconf.async_update_service(info))
         except (Error, OSError, TimeoutError) as error:
             raise TrivetError(f"this node can't be announced by mDNS: {error!r}") from error
         self._info, self._announcement = info, announcement
@@ -151,6 +154,12 @@ class Discovery(ServiceListener):
         if self._hints.add(node_id, slot, phase, addresses, info.port):
             log.debug("hint: slot %d at %s", slot, ", ".join(addresses))
             self._found()
+
+
+def _begin(zeroconf: Zeroconf, change: Coroutine[Any, Any, Awaitable[None]]) -> None:
+    """Change what is announced. The packets, repeated over half a second, are not waited for."""
+    assert zeroconf.loop is not None
+    asyncio.run_coroutine_threadsafe(change, zeroconf.loop).result(CHANGE_LIMIT_S)
 
 
 class _Names(ServiceListener):

@@ -6,6 +6,7 @@ import logging
 import random
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 FORMING_S = 2.0
 KEEPING_S = 10.0
 MIN_PAUSE_S = 0.5
+HURRIED_S = 0.1
+"""The least pause while only the last votes are to be exchanged; what a round took is one, too."""
 CALLERS = 2
 WORKERS = 8
 
@@ -73,6 +76,10 @@ class Exchange:
         if not all(slot in contacts and contacts[slot].reachable for slot in others):
             self._wake.set()
 
+    def go(self) -> None:
+        """A slot was claimed here: begin the next round soon, it may be the last that was missing."""
+        self._wake.set()
+
     def met(self, slot: int, address: str) -> None:
         """The holder of that slot's certificate visited from this address: the best of hints."""
         caller = Endpoint(address, self._port)
@@ -110,15 +117,20 @@ class Exchange:
         self._updated()
 
     def _rounds(self) -> None:
+        least_s = HURRIED_S
         while not self._stop.is_set():
             self._wake.clear()
+            began_s = time.monotonic()
             try:
                 self.round()
             except Exception:  # one odd answer must not end the visits
                 log.exception("a round of visits failed")
-            self._stop.wait(MIN_PAUSE_S)  # strangers can send news without end
-            if not self._ballot.hurried:
-                self._wake.wait(self.pause_s)
+            if self._ballot.hurried:
+                self._stop.wait(min(max(HURRIED_S, time.monotonic() - began_s), self.pause_s))
+                continue
+            self._stop.wait(least_s)  # strangers can send news without end
+            self._wake.wait(self.pause_s)
+            least_s = min(2 * least_s, MIN_PAUSE_S)
 
     def _visit(self, target: Target) -> Visit | UnreachableError:
         try:

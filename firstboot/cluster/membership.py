@@ -17,7 +17,7 @@ from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
 from firstboot.cluster.discovery import Announcement, Discovery
 from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
-from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
+from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.members import Members
@@ -167,7 +167,7 @@ class Membership:
             running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
             return Done("this node joined the cluster")
         if isinstance(decision, WaitFor):
-            return Wait(decision.reason, decision.hint)
+            return Wait(decision.reason, decision.hint, retry_s=HURRIED_S if running.ballot.hurried else None)
         self._journal.decide_founder(decision.slot)
         running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
         founder = self._names(context)[decision.slot]
@@ -281,6 +281,7 @@ class Membership:
             view=lambda node_id: self._view(context, node_id),
             status=self._status,
             met=exchange.met,
+            claimed=exchange.go,
             enrol=lambda role: enrolment.answer(
                 assembly.members, role, watch.clocks.refusal(context.views, role.slot)
             ),

@@ -142,6 +142,12 @@ def script(place: Lab) -> str:
     first = on[1]
     lines += [f"until {on[n.number]} 'gluster pool list' >/dev/null 2>&1; do sleep 0.1; done" for n in nodes]
     lines += [f"{first} 'gluster --mode=script peer probe node{n.number}'" for n in nodes[1:]]
+    settled = "gluster --xml pool list | grep -c 'Peer in Cluster'"
+    lines += [
+        # A person reads `peer status` before going on: a creation meanwhile can hold locks for ten minutes.
+        f'until [ "$({on[n.number]} {shlex.quote(settled)})" = {len(nodes) - 1} ]; do sleep 0.1; done'
+        for n in nodes
+    ]
     create = f"gluster --mode=script volume create {VOLUME} replica {COPIES} {bricks}"
     lines += [
         f"until {first} {shlex.quote(create)}; do sleep 0.2; done",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,12 +79,20 @@ def keep_logs(folder: LabFolder) -> None:
 
 
 @contextmanager
-def formed_lab(profile: Path, image_folder: Path, site: Path, *more: str) -> Iterator[Lab]:
-    """What `trivet lab up` made of a profile, formed; the wait is extended while its nodes make progress."""
+def formed_lab(
+    profile: Path, image_folder: Path, site: Path, *more: str, disturb: Callable[[str], None] | None = None
+) -> Iterator[Lab]:
+    """What `trivet lab up` made of a profile, formed; the wait is extended while its nodes make progress.
+
+    `disturb` is called with the lab's name when its nodes are on, and before they are waited for.
+    """
     folder = lab_folder(f"vm{os.getpid()}")
     where = ["--name", folder.name]
     words = [*where, "--image", image_folder, "--site", site, *more, "--json"]
     try:
+        if disturb is not None:
+            trivet("lab", "up", profile, *words, "--no-wait", timeout_s=1800)
+            disturb(folder.name)
         done = trivet("lab", "up", profile, *words, timeout_s=7200)
         yield Lab(folder, load(folder), site, LabStatus.model_validate_json(done.stdout))
     finally:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from firstboot.cluster.claims import ClaimsDocument
+from firstboot.errors import Exit
+from firstboot.paths import CLAIMS
 from tests.netns.agents import Agent, is_formed, says, wait_until
 from tests.netns.namespaces import Lab, Node
 from tests.unit.firstboot.sites import issue, site
@@ -19,6 +22,10 @@ def hosts(node: Node) -> str:
 
 def founder(agent: Agent) -> int | None:
     return agent.journal.founder_slot
+
+
+def votes(agent: Agent) -> dict[int, str]:
+    return dict(ClaimsDocument.model_validate_json(agent.node.read(CLAIMS) or "{}").claims)
 
 
 def test_two_machines_with_one_seed(machines: Lab) -> None:
@@ -100,3 +107,30 @@ def test_a_formed_node_starts_without_the_others(machines: Lab) -> None:
     second.start()
     wait_until("formed alone", [second], lambda: is_formed(second))
     assert f"{first.node.address}\tnode1.demo" in hosts(second.node)
+
+
+def test_six_slots_split_in_two_halves_found_nothing_until_they_are_one(machines: Lab) -> None:
+    _, seeds = site(6)
+    agents = [Agent(machines.add_node(f"machine{n}"), seed) for n, seed in enumerate(seeds, 1)]
+    machines.switch.ip("link", "add", "br1", "type", "bridge", "mcast_snooping", "0", "forward_delay", "0")
+    machines.switch.ip("link", "set", "br1", "up")
+    for number in (4, 5, 6):
+        machines.switch.ip("link", "set", f"port{number}", "master", "br1")
+    for agent in agents:
+        agent.start()
+    halves = {
+        "slots 4 (node4), 5 (node5), 6 (node6)": agents[:3],
+        "slots 1 (node1), 2 (node2), 3 (node3)": agents[3:],
+    }
+    for missing, half in halves.items():
+        wait_until(f"they miss {missing}", agents, lambda h=half, m=missing: all(says(a, "waiting", m) for a in h))  # type: ignore[misc]
+        others = [word for slot in missing.split() if slot.isdigit() for word in ("--without", slot)]
+        done = half[0].node.run(*half[0].argv_of("form", *others, "--yes"), check=False)
+        assert (done.returncode, "3 of 6 slots are not more than half" in done.stderr) == (Exit.REFUSED, True)
+    assert [founder(agent) for agent in agents] == [None] * 6
+    assert {len(votes(agent)) for agent in agents} == {3}, "the halves claimed among themselves"
+    for number in (4, 5, 6):
+        machines.switch.ip("link", "set", f"port{number}", "master", "br0")
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    assert [founder(agent) for agent in agents] == [1] * 6
+    assert len({str(sorted(votes(agent).items())) for agent in agents}) == 1

@@ -1,4 +1,4 @@
-"""Runs on a node: writes blocks whose content follows from their number and says which are on disk; or checks them."""
+"""Runs on a node: writes blocks whose content follows from their number, says which are durable; or checks them."""
 
 from __future__ import annotations
 

@@ -175,6 +175,8 @@ class Core:
 
     def _serve(self, event: ClaimArrived | LeaveOut) -> list[Action]:
         if self._asked is not None:
+            if isinstance(event, ClaimArrived) and event.slot == event.sender_slot in self.identity.names:
+                self._hear(event.slot, event.node_id)  # the write may fail, and the claim with it
             self._deferred.append(event)
             return []
         return self._claim(event) if isinstance(event, ClaimArrived) else self._leave_out(event)

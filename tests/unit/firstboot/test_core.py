@@ -179,6 +179,20 @@ def test_a_wish_that_can_not_be_written_is_not_granted() -> None:
     assert node.core.votes.attempt == FIRST
 
 
+def test_who_claimed_while_a_write_failed_was_heard_of() -> None:
+    node = Node()
+    node.see(1)
+    (persist,) = node.core.step(ClaimArrived(7, 1, 1, A, node.now_s))
+    assert isinstance(persist, Persist)
+    assert node.core.step(ClaimArrived(8, 3, 3, C, node.now_s)) == []
+    failed = node.core.step(PersistFailed(persist.serial, node.now_s))
+    assert failed == [Answer(7, Unsaved()), Answer(8, Unsaved())]
+    node.wait(100)
+    verdict = node.leave_out(3)
+    assert isinstance(verdict, Declined)
+    assert "slot 3 was heard of 100 s ago" in verdict.reason
+
+
 def test_the_promise_survives_a_restart_and_is_no_reason_to_hear_who_is_silent() -> None:
     attempt = Attempt(3, (3,), A)
     node = Node(Votes({1: A, 2: B}, attempt=attempt))

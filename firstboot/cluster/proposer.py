@@ -52,6 +52,8 @@ class _Wish:
     since_s: float
     sent: bool = False
     """A document with the change went out: whatever happens now, it may be made."""
+    missing: str = ""
+    """Who did not answer in the last round that ended for that."""
 
 
 @dataclass(slots=True)
@@ -124,7 +126,8 @@ class Proposer:
                 return self._consented(current)
             case Busy():
                 self._seen = max(self._seen, reaction.promised.number)
-                self.trouble = "another member is making a change"
+                missing = self._wishes[0].missing if self._wishes else ""
+                self.trouble = "another member is making a change" + (f"; before that {missing}" if missing else "")
                 self._fail(now_s, told=False)
             case Rejected():
                 self.fail(call, node_id, reaction.reason, now_s)
@@ -218,6 +221,8 @@ class Proposer:
         current = self._round
         if current is not None and told:
             self.trouble = _missing(current)
+            if self._wishes:
+                self._wishes[0].missing = self.trouble
         self._round = None
         pause_s = min(self._timing.pause_s * 2**self._vain, self._timing.longest_pause_s)
         self._vain = min(self._vain + 1, 10)

@@ -26,7 +26,7 @@ def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
     """The phases of one run of the agent. Rooms that a mode does without are done at once and never imported."""
     steps = {
         "identity": identity.step,
-        "network": _network,
+        "network": lambda context: _network(context, membership),
         "disks": _disks,
         "discover": membership.discover,
         "admit": membership.admit,
@@ -39,10 +39,13 @@ def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
     return tuple(Phase(name, title, steps[name]) for name, title in TITLES.items())
 
 
-def _network(context: Context) -> Outcome:
+def _network(context: Context, membership: Membership) -> Outcome:
     from firstboot.network import phase
 
-    return phase.step(context)
+    outcome = phase.step(context)
+    if isinstance(outcome, Done):
+        membership.announce(context)
+    return outcome
 
 
 def _disks(context: Context) -> Outcome:

@@ -2,66 +2,50 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
-from zeroconf import IPVersion, ServiceBrowser, ServiceListener, Zeroconf
-
-from firstboot.cluster.discovery import TYPE
-from firstboot.cluster.hints import read_txt
+from firstboot.cluster.announcement import Heard, usable
+from firstboot.cluster.discovery import listen
 from firstboot.errors import TrivetError
-from firstboot.seed import Id
 
-MAX_INSTANCES = 600
 MAX_ADDRESSES = 8
-QUERY_MS = 2000
 
 
 @dataclass(frozen=True)
 class Hint:
-    """What somebody on the network says: at these addresses is a node of the site in this slot."""
+    """What somebody on the network says: at these addresses is a node of the site in this slot, and why it waits."""
 
     slot: int
     addresses: tuple[str, ...]
+    phase: str
+    why: str = ""
 
 
-class _Listener(ServiceListener):
-    def __init__(self, site_id: Id, wanted: frozenset[int]) -> None:
-        self.site_id = site_id
-        self.missing = set(wanted)
-        self.hints: dict[str, Hint] = {}
-        self.complete = threading.Event()
+def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:
+    """Listen on every interface until every slot was heard of, or the time is over."""
 
-    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        if len(self.hints) >= MAX_INSTANCES:
-            return
-        info = zc.get_service_info(type_, name, timeout=QUERY_MS)
-        if info is None:
-            return
-        hint = read_hint(self.site_id, info.properties, info.parsed_scoped_addresses(IPVersion.All))
-        if hint is None:
-            return
-        self.hints[name] = hint
-        self.missing.discard(hint.slot)
-        if not self.missing:
-            self.complete.set()
+    def enough(so_far: Collection[Heard]) -> bool:
+        return slots <= {hint.slot for hint in hints(so_far)}
 
-    def update_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        self.add_service(zc, type_, name)
-
-    def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        pass  # a node that left the air may still answer
+    try:
+        return hints(listen(None, site_id=site_id, seconds=timeout_s, enough=enough))
+    except TrivetError as error:
+        raise TrivetError(
+            f"nodes can't be looked for by mDNS: {error.message}", hint="name them: --node ADDRESS"
+        ) from error
 
 
-def read_hint(site_id: str, properties: Mapping[bytes, bytes | None], addresses: list[str]) -> Hint | None:
-    """The hint in an announcement, or None when it is not of our site or says no address."""
-    known = read_txt(properties, site_id=site_id)
-    if known is None or not addresses:
-        return None
-    _, slot, _ = known
-    return Hint(slot, tuple(sorted(addresses[:MAX_ADDRESSES], key=_rank)))
+def hints(heard: Collection[Heard]) -> tuple[Hint, ...]:
+    """One hint a node that says a usable address, the best addresses first."""
+    found = []
+    for one in heard:
+        addresses = sorted((address for address in one.addresses if usable(address)), key=_rank)
+        if addresses:
+            said = one.announcement
+            found.append(Hint(said.slot, tuple(addresses[:MAX_ADDRESSES]), said.phase, said.why))
+    return tuple(found)
 
 
 def _rank(address: str) -> int:
@@ -69,18 +53,3 @@ def _rank(address: str) -> int:
     if ":" in address:
         return 1
     return 2 if IPv4Address(address).is_link_local else 0
-
-
-def browse(site_id: str, slots: frozenset[int], *, timeout_s: float) -> tuple[Hint, ...]:
-    """Listen until every slot was heard of, or the time is over."""
-    try:
-        zeroconf = Zeroconf(ip_version=IPVersion.All)
-    except (OSError, RuntimeError) as error:
-        raise TrivetError(f"nodes can't be looked for by mDNS: {error}", hint="name them: --node ADDRESS") from error
-    try:
-        listener = _Listener(site_id, slots)
-        ServiceBrowser(zeroconf, TYPE, listener)
-        listener.complete.wait(timeout_s)
-        return tuple(listener.hints.values())
-    finally:
-        zeroconf.close()

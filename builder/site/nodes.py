@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,6 +23,9 @@ from firstboot.files import write_atomic
 from firstboot.paths import ADMISSION_PORT
 from firstboot.run import Completed, run
 from firstboot.status import NodeStatus
+
+if TYPE_CHECKING:
+    from builder.site.discovery import Hint
 
 CONNECT_TIMEOUT_S = 10.0
 STATUS_TIMEOUT_S = 180.0
@@ -170,13 +174,22 @@ def read_status(done: Completed, address: str) -> NodeStatus:
 
 def known_addresses(site: Site, *, browse_s: float) -> list[str]:
     """Where the site's nodes may be: the plan's addresses; for slots without one, what is heard by mDNS."""
-    found = [str(slot.address.ip) for slot in site.plan.slots if slot.address is not None]
     wanted = frozenset(slot.number for slot in site.plan.slots if slot.address is None)
-    if not wanted or browse_s <= 0:
-        return found
+    return addresses_of(site, look_for(site, wanted, browse_s=browse_s))
+
+
+def look_for(site: Site, slots: frozenset[int], *, browse_s: float) -> tuple[Hint, ...]:
+    """What is heard by mDNS of these slots."""
     from builder.site.discovery import browse
 
-    hints = [hint for hint in browse(site.id, wanted, timeout_s=browse_s) if hint.slot in wanted]
+    if not slots or browse_s <= 0:
+        return ()
+    return tuple(hint for hint in browse(site.id, slots, timeout_s=browse_s) if hint.slot in slots)
+
+
+def addresses_of(site: Site, hints: Sequence[Hint]) -> list[str]:
+    """The plan's addresses, then the best of each hint, by slot."""
+    found = [str(slot.address.ip) for slot in site.plan.slots if slot.address is not None]
     heard = [hint.addresses[0] for hint in sorted(hints, key=lambda hint: hint.slot)]
     return list(dict.fromkeys(found + heard))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
+from builder.site.discovery import Hint
 from builder.site.folder import Site
 from builder.site.nodes import NodeReport
 from builder.site.slots import slot_uses
@@ -73,16 +75,27 @@ class NodeLine(Model):
     status: NodeStatus | None
 
 
+class AnnouncedLine(Model):
+    """What somebody says by mDNS of a slot that nobody answered for. Nothing of it is proved."""
+
+    name: str
+    slot: int
+    addresses: tuple[str, ...]
+    phase: str
+    reason: str
+
+
 class SiteStatus(Model):
     """`trivet site status --json`; `missing` are the slots that nobody answered for."""
 
     format: Literal["trivet-site-status"] = "trivet-site-status"
-    version: str = "1.0"
+    version: str = "1.1"
     site: str
     site_id: str
     formed: bool
     nodes: tuple[NodeLine, ...]
     missing: tuple[str, ...]
+    announced: tuple[AnnouncedLine, ...] = ()
 
     @property
     def exit_code(self) -> Exit:
@@ -109,11 +122,18 @@ def slot_list(site: Site) -> SlotList:
     return SlotList(site=site.name, site_id=site.id, slots=lines)
 
 
-def site_status(site: Site, reports: list[NodeReport], *, every_slot: bool) -> SiteStatus:
+def missing_slots(site: Site, reports: Sequence[NodeReport]) -> tuple[int, ...]:
+    """The slots that nobody answered for."""
+    heard = {report.slot for report in reports if report.slot is not None}
+    return tuple(slot.number for slot in site.plan.slots if slot.number not in heard)
+
+
+def site_status(
+    site: Site, reports: Sequence[NodeReport], *, every_slot: bool, hints: Sequence[Hint] = ()
+) -> SiteStatus:
     """The reports as one document; a site is formed when every slot (or every node asked) says so."""
     names = {slot.number: slot.name for slot in site.plan.slots}
-    heard = {report.slot for report in reports if report.slot is not None}
-    missing = tuple(name for number, name in names.items() if number not in heard) if every_slot else ()
+    missing = missing_slots(site, reports) if every_slot else ()
     nodes = tuple(
         NodeLine(
             address=report.address,
@@ -124,5 +144,19 @@ def site_status(site: Site, reports: list[NodeReport], *, every_slot: bool) -> S
         )
         for report in reports
     )
+    announced = tuple(
+        AnnouncedLine(
+            name=names[hint.slot], slot=hint.slot, addresses=hint.addresses, phase=hint.phase, reason=hint.why
+        )
+        for hint in sorted(hints, key=lambda hint: hint.slot)
+        if hint.slot in missing
+    )
     formed = not missing and bool(nodes) and all(node.status and node.status.phase == "formed" for node in nodes)
-    return SiteStatus(site=site.name, site_id=site.id, formed=formed, nodes=nodes, missing=missing)
+    return SiteStatus(
+        site=site.name,
+        site_id=site.id,
+        formed=formed,
+        nodes=nodes,
+        missing=tuple(names[slot] for slot in missing),
+        announced=announced,
+    )

@@ -46,6 +46,9 @@ def print_status(document: SiteStatus) -> None:
         table.add_row(*map(escape, _node_row(node)))
     for name in document.missing:
         table.add_row(escape(name), "", "", "not found", "", "no machine of this site answers for this slot", "")
+    for said in document.announced:
+        reason = f"by mDNS, not proved: {said.reason or 'it does not wait'}"
+        table.add_row(*map(escape, (said.name, str(said.slot), said.addresses[0], said.phase, "", reason, "")))
     console.print(table)
     seen = next((node.status for node in document.nodes if node.status and node.status.volumes), None)
     if seen is None:

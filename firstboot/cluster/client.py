@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from firstboot.cluster.clocks import Reading, reading
 from firstboot.cluster.events import Endpoint, Visit
-from firstboot.cluster.session import Session, open_session
+from firstboot.cluster.session import CONNECT_S, Session, open_session
 from firstboot.cluster.trust import SlotRole
 from firstboot.cluster.views import View
 from firstboot.cluster.votes import lacks_claim
@@ -44,10 +44,16 @@ def _ignore(view: View, clock: Reading | None) -> None:
 
 
 def visit(
-    endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, claimant: Claimant, hear: Hear = _ignore
+    endpoint: Endpoint,
+    context: ssl.SSLContext,
+    *,
+    site_id: str,
+    claimant: Claimant,
+    hear: Hear = _ignore,
+    connect_s: float = CONNECT_S,
 ) -> Visit:
     """Fetch the view, and claim our slot if it lacks that. Raises UnreachableError with the cause in one line."""
-    with open_session(endpoint, context, site_id=site_id) as session:
+    with open_session(endpoint, context, site_id=site_id, connect_s=connect_s) as session:
         return _talk(session, claimant, hear)
 
 

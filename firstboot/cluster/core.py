@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from firstboot.cluster import attempts, founder, roster, votes
+from firstboot.cluster import attempts, founder, itinerary, roster, votes
 from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import (
     Action,
@@ -42,18 +42,20 @@ from firstboot.cluster.events import (
     WaitFor,
 )
 from firstboot.cluster.founder import Chosen, Decision, Freeze
+from firstboot.cluster.itinerary import Pace
 from firstboot.cluster.participation import Participation
 from firstboot.cluster.presence import Patience, Presence
 from firstboot.cluster.releases import Circumstances, bar
 from firstboot.cluster.roster import Roster
 
 PATIENCE = Patience()
+PACE = Pace()
 
 
 class Core:
     """One node. Call `step` with every event, one after the other, and do the actions in their order."""
 
-    def __init__(self, identity: Identity, patience: Patience = PATIENCE) -> None:
+    def __init__(self, identity: Identity, patience: Patience = PATIENCE, pace: Pace = PACE) -> None:
         self.identity = identity
         self.votes = Votes()
         """What is on disk for certain: the only votes to be shown to anybody."""
@@ -62,6 +64,7 @@ class Core:
         self._holders: Mapping[int, str] | None = None
         """Who holds the slots of a founded cluster, whatever was voted."""
         self._presence = Presence(patience)
+        self._pace = pace
         self._asked: Persist | None = None
         self._then: list[Action] = []
         self._deferred: list[ClaimArrived | LeaveOut] = []
@@ -150,10 +153,13 @@ class Core:
         self.roster = roster.begin_round(self.roster)
         offers = event.offers
         return list(
-            roster.targets(
+            itinerary.targets(
                 self.roster,
+                self.votes,
                 # Later slots are not in the plan of a seed that is older: who proved to hold one is offered, too.
-                sorted(self.identity.names.keys() | offers.keys()),
+                self.identity.names.keys() | offers.keys(),
+                self._pace,
+                self._presence.unseen_s,
                 lambda slot: offers.get(slot, ()),
                 event.peers,
                 event.port,
@@ -165,6 +171,9 @@ class Core:
         visit = event.visit
         self._hear(visit.slot, visit.view.node_id)
         self.roster = roster.fold(self.roster, self._holders or self.votes.claims, visit)
+        contact = self.roster.contacts.get(visit.slot)
+        if contact is not None and contact.view.node_id == visit.view.node_id:
+            self._presence.see(visit.slot)
         return self._advance()
 
     def _hear(self, slot: int, node_id: str) -> None:

@@ -1,217 +1,173 @@
-"""mDNS: announces this node, and turns what others announce into bounded hints. The only importer of zeroconf."""
+"""Announces this node by mDNS as it is and moves, asks who else is there, and turns what is heard into hints."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import queue
-import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from zeroconf import Error, IPVersion, ServiceBrowser, ServiceInfo, ServiceListener, Zeroconf
-
-from firstboot.cluster.hints import TXT_MAJOR, Hints, read_txt
+from firstboot.cluster.announcement import Announcement, Heard, usable
+from firstboot.cluster.events import Endpoint
+from firstboot.cluster.hints import Hints
+from firstboot.cluster.mdns import Mdns
 from firstboot.errors import TrivetError
 
 log = logging.getLogger(__name__)
 
-TYPE = "_trivet._tcp.local."
-MAX_PENDING = 128
-RESOLVE_MS = 3000
-CHANGE_LIMIT_S = 10.0
-MAX_CACHE = 4096
-"""Names that zeroconf may remember; beyond that it is started anew, because its cache has no bound of its own."""
+TICK_S = 0.5
+FIRST_QUESTION_S, LAST_QUESTION_S = 1.0, 60.0
+"""Between two questions; doubled after each while somebody is missing."""
+WORDS_GAP_S, WORDS_GAP_S_PER_SLOT = 2.0, 0.1
+"""Between two announcements of other words only: 30 packets a second on the whole network, whatever its size."""
+MAX_HEARD = 4096
+QUESTIONS_S = (0.0, 1.0, 3.0)
+
+Network = IPv4Network | IPv6Network
 
 
-@dataclass(frozen=True)
-class Announcement:
-    """What this node says of itself: public, and a hint to others at most."""
+class Discovery:
+    """Runs from the first `follow` to `close`. `found` is called on news of a slot."""
 
-    site_id: str
-    slot: int
-    node_id: str
-    phase: str
-    port: int
-
-    def txt(self) -> dict[str, str]:
-        return {
-            "v": TXT_MAJOR,
-            "site": self.site_id,
-            "slot": str(self.slot),
-            "node": self.node_id,
-            "phase": self.phase,
-        }
-
-
-class Discovery(ServiceListener):
-    """Announces and browses on the given addresses; `follow` moves it when they change. `found` is called on news."""
-
-    def __init__(self, hints: Hints, found: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        hints: Hints,
+        *,
+        slots: int,
+        describe: Callable[[], Announcement],
+        complete: Callable[[], bool],
+        found: Callable[[int], None],
+    ) -> None:
+        """`describe` says what to announce, `complete` that nobody is missing: then nothing is asked."""
         self._hints = hints
+        self._words_gap_s = max(WORDS_GAP_S, WORDS_GAP_S_PER_SLOT * slots)
+        self._describe = describe
+        self._complete = complete
         self._found = found
-        self._pending: queue.Queue[str | None] = queue.Queue(MAX_PENDING)
         self._lock = threading.RLock()
-        self._zeroconf: Zeroconf | None = None
-        self._announcement: Announcement | None = None
-        self._info: ServiceInfo | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._mdns: Mdns | None = None
         self._addresses: tuple[str, ...] = ()
-        threading.Thread(target=self._resolve_all, name="discovery", daemon=True).start()
+        self._networks: tuple[Network, ...] = ()
+        self._own: Announcement | None = None
+        self._said_s = self._ask_s = 0.0
+        self._interval_s = FIRST_QUESTION_S
+        self._refused = 0
+        self.trouble = ""
+        """Why multicast can't be used, if it can't."""
 
-    def follow(self, announcement: Announcement, addresses: Sequence[str]) -> None:
-        """Announce this on these addresses of the node (without scope); restarts only on change of addresses."""
+    def follow(self, addresses: Sequence[str], networks: Sequence[Network]) -> None:
+        """Be on these addresses of the node (without scope), in these networks; anew only when they changed."""
         with self._lock:
-            zeroconf = self._zeroconf
-            if zeroconf is not None and len(zeroconf.cache.cache) > MAX_CACHE:
-                log.warning("the mDNS cache has more than %d names: it is started anew", MAX_CACHE)
-                self._stop()
-            if tuple(addresses) != self._addresses or self._zeroconf is None:
-                self._stop()
-                self._start(announcement, tuple(addresses))
-            elif announcement != self._announcement:
-                self._announce(announcement)
+            self._networks = tuple(networks)
+            if tuple(addresses) != self._addresses or self._mdns is None:
+                self._end()
+                self._addresses = tuple(addresses)
+                self._begin()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="discovery", daemon=True)
+            self._thread.start()
 
     def close(self) -> None:
         """Say goodbye and stop."""
+        self._stop.set()
         with self._lock:
-            self._stop()
-        with suppress(queue.Full):
-            self._pending.put_nowait(None)
+            self._end()
 
-    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        with suppress(queue.Full):  # a flood loses the newest; mDNS repeats itself
-            self._pending.put_nowait(name)
-
-    update_service = add_service
-
-    def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        """A goodbye proves nothing: hints age by themselves."""
-
-    def _start(self, announcement: Announcement, addresses: tuple[str, ...]) -> None:
+    def _begin(self) -> None:
+        own = self._describe()
         try:
-            self._zeroconf = Zeroconf(interfaces=list(addresses), ip_version=IPVersion.All)
-        except (OSError, RuntimeError) as error:
-            raise TrivetError(
-                f"multicast can't be used on {', '.join(addresses)}: {error}",
-                hint="the agent tries again; members named in the seed are found without multicast",
-            ) from error
-        self._addresses = addresses
-        self._announce(announcement)
-        ServiceBrowser(self._zeroconf, TYPE, self)
+            mdns = Mdns(self._addresses, own.site_id, self._hear)
+            self._mdns, self._own = mdns, own
+            mdns.announce(own)
+            self.trouble = ""
+        except TrivetError as error:
+            if error.message != self.trouble:
+                log.warning("%s; it is tried again", error.message)
+            self.trouble = error.message
+        self._said_s = self._ask_s = time.monotonic()
+        self._interval_s = FIRST_QUESTION_S
 
-    def _announce(self, announcement: Announcement) -> None:
-        assert self._zeroconf is not None
-        info = ServiceInfo(
-            TYPE,
-            f"{announcement.node_id[:12]}.{TYPE}",
-            port=announcement.port,
-            properties=announcement.txt(),
-            server=f"trivet-{announcement.node_id[:12]}.local.",
-            addresses=[_packed(address) for address in self._addresses],
-        )
-        try:
-            if self._info is None:
-                # Names are hashes of keys: probing for a conflict would only delay.
-                _begin(self._zeroconf, self._zeroconf.async_register_service(info, cooperating_responders=True))
-            else:
-                _begin(self._zeroconf, self._zeroconf.async_update_service(info))
-        except (Error, OSError, TimeoutError) as error:
-            raise TrivetError(f"this node can't be announced by mDNS: {error!r}") from error
-        self._info, self._announcement = info, announcement
+    def _end(self) -> None:
+        mdns, self._mdns, self._refused = self._mdns, None, 0
+        if mdns is not None:
+            mdns.close()
 
-    def _stop(self) -> None:
-        zeroconf, self._zeroconf, self._info, self._announcement = self._zeroconf, None, None, None
-        self._addresses = ()
-        if zeroconf is not None:
-            with suppress(Exception):  # sockets of addresses that are gone
-                zeroconf.close()
-
-    def _resolve_all(self) -> None:
-        while (name := self._pending.get()) is not None:
-            with self._lock:
-                zeroconf, own = self._zeroconf, self._announcement
-            if zeroconf is None or own is None:
-                continue
+    def _run(self) -> None:
+        while not self._stop.wait(TICK_S):
             try:
-                info = zeroconf.get_service_info(TYPE, name, RESOLVE_MS)
-            except Exception as error:  # whatever a packet made of it, and a close meanwhile
-                log.debug("announcement %r can't be resolved: %r", name[:80], error)
-                continue
-            if info is not None:
-                self._take(info, own)
+                with self._lock:
+                    if self._mdns is not None:
+                        self._tick(self._mdns, time.monotonic())
+            except TrivetError as error:
+                log.warning("%s", error.message)
 
-    def _take(self, info: ServiceInfo, own: Announcement) -> None:
-        known = read_txt(info.properties, site_id=own.site_id)
-        if known is None or known[0] == own.node_id or info.port is None:
+    def _tick(self, mdns: Mdns, now_s: float) -> None:
+        if self._complete():
+            self._ask_s, self._interval_s = now_s, FIRST_QUESTION_S
+        elif now_s >= self._ask_s:
+            self._ask_s, self._interval_s = now_s + self._interval_s, min(2 * self._interval_s, LAST_QUESTION_S)
+            mdns.ask()
+        if now_s - self._said_s >= self._words_gap_s:
+            own = self._describe()
+            if own != self._own:
+                self._said_s, self._own = now_s, own
+                mdns.announce(own)
+            refused, self._refused = mdns.budget.refused - self._refused, mdns.budget.refused
+            if refused:
+                log.warning("mDNS is flooded: %d announcements of this site were not read", refused)
+
+    def _hear(self, heard: Heard) -> None:
+        """In zeroconf's thread."""
+        said, own = heard.announcement, self._own
+        if own is None or said.node_id == own.node_id or said.port != own.port:
             return
-        node_id, slot, phase = known
-        addresses = tuple(a for a in info.parsed_scoped_addresses(IPVersion.All) if usable(a))
-        if self._hints.add(node_id, slot, phase, addresses, info.port):
-            log.debug("hint: slot %d at %s", slot, ", ".join(addresses))
-            self._found()
+        here = [address for address in heard.addresses if usable(address) and self._is_near(address)]
+        if self._hints.add(said.slot, [Endpoint(address, said.port) for address in here]):
+            log.debug("hint: slot %d at %s", said.slot, ", ".join(here))
+            self._found(said.slot)
+
+    def _is_near(self, address: str) -> bool:
+        """mDNS speaks of this link: so there are no more places to look than the link's networks have."""
+        parsed = ip_address(address.partition("%")[0])
+        if parsed.version == 6 and parsed.is_link_local:
+            return True
+        return any(parsed in network for network in self._networks)
 
 
-def _begin(zeroconf: Zeroconf, change: Coroutine[Any, Any, Awaitable[None]]) -> None:
-    """Change what is announced. The packets, repeated over half a second, are not waited for."""
-    assert zeroconf.loop is not None
-    asyncio.run_coroutine_threadsafe(change, zeroconf.loop).result(CHANGE_LIMIT_S)
+def listen(
+    addresses: Sequence[str] | None,
+    *,
+    site_id: str,
+    seconds: float,
+    enough: Callable[[Collection[Heard]], bool] = lambda _: False,
+) -> tuple[Heard, ...]:
+    """Ask, and collect what nodes of the site say, until that is `enough` or time is over; announces nothing.
 
-
-class _Names(ServiceListener):
-    """Collects instance names, up to a bound."""
-
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-
-    def add_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        if len(self.seen) < MAX_PENDING:
-            self.seen.add(name)
-
-    update_service = add_service
-
-    def remove_service(self, zc: Zeroconf, type_: str, name: str) -> None:
-        """Who has just left was heard all the same."""
-
-
-def listen(addresses: Sequence[str], *, site_id: str, seconds: float) -> tuple[tuple[str, int, str], ...]:
-    """Browse for a moment, announcing nothing: node id, slot and phase of each announcement of the site.
-
-    Raises TrivetError where multicast can't be used on these addresses of the node (without scope).
+    Of one node what it said last, with all addresses that it said. Raises TrivetError where multicast can't be used
+    on these addresses of the machine (without scope; None: on any interface).
     """
-    names = _Names()
+    heard: dict[str, Heard] = {}
+    done = threading.Event()
+
+    def take(one: Heard) -> None:
+        node = one.announcement.node_id
+        before = heard[node].addresses if node in heard else ()
+        if node in heard or len(heard) < MAX_HEARD:
+            heard[node] = Heard(one.announcement, tuple(dict.fromkeys((*one.addresses, *before)))[:MAX_HEARD])
+        if enough(tuple(heard.values())):
+            done.set()
+
+    mdns = Mdns(addresses, site_id, take)
     try:
-        with Zeroconf(interfaces=list(addresses), ip_version=IPVersion.All) as zeroconf:
-            browser = ServiceBrowser(zeroconf, TYPE, names)
-            time.sleep(seconds)
-            browser.cancel()
-            known = [_announced(zeroconf, name, site_id) for name in sorted(names.seen)]
-    except (Error, OSError, RuntimeError) as error:
-        raise TrivetError(f"multicast can't be used on {', '.join(addresses)}: {error}") from error
-    return tuple(sorted({heard for heard in known if heard is not None}))
-
-
-def _announced(zeroconf: Zeroconf, name: str, site_id: str) -> tuple[str, int, str] | None:
-    info = ServiceInfo(TYPE, name)
-    # Responders send the text along with the name; who does not is asked once.
-    there = info.load_from_cache(zeroconf) or info.request(zeroconf, RESOLVE_MS)
-    return read_txt(info.properties, site_id=site_id) if there else None
-
-
-def usable(address: str) -> bool:
-    """Whether it can be a member's address: unicast, not ours by definition; link-local IPv6 needs its scope."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return False
-    if parsed.is_loopback or parsed.is_multicast or parsed.is_unspecified:
-        return False
-    return not (parsed.version == 6 and parsed.is_link_local and "%" not in address)
-
-
-def _packed(address: str) -> bytes:
-    return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+        began_s = time.monotonic()
+        for at_s in QUESTIONS_S:
+            if done.wait(max(min(began_s + at_s, began_s + seconds) - time.monotonic(), 0.0)):
+                break
+            mdns.ask()
+        done.wait(max(began_s + seconds - time.monotonic(), 0.0))
+    finally:
+        mdns.close()
+    return tuple(heard.values())

@@ -30,10 +30,14 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An address to visit; `slot` is the one expected there, none where only an address is known."""
+    """An address to visit; `slot` is the one expected there, none where only an address is known.
+
+    A `spare` one is for the case that the slot's holder does not answer at the others in this round.
+    """
 
     slot: int | None
     endpoint: Endpoint
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

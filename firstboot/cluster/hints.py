@@ -2,88 +2,110 @@
 
 from __future__ import annotations
 
-import re
+import random
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 
-MAX_HINTS = 512
-MAX_PER_SLOT = 16
-MAX_ADDRESSES = 6
-MAX_TXT_BYTES = 512
+from firstboot.cluster.events import Endpoint
+
+MAX_HINTS = 4096
+MAX_PER_SLOT = 256
+"""Of each IP version: all addresses of a /24 network."""
 MAX_AGE_S = 3600.0
-TXT_MAJOR = "1"
-
-HEX_ID = re.compile(r"[0-9a-f]{32}")
-SLOT = re.compile(r"[1-9][0-9]{0,2}")
-WORD = re.compile(r"[a-z-]{1,32}")
 
 
-@dataclass(frozen=True)
-class Hint:
-    """What somebody on the network says of a node; addresses may carry a %scope."""
+@dataclass
+class _Place:
+    """When somebody said last that a slot is there, and when it was looked for there in vain, if it was."""
 
-    node_id: str
-    slot: int
-    phase: str
-    addresses: tuple[str, ...]
-    port: int
     seen_s: float
-
-
-def read_txt(properties: Mapping[bytes, bytes | None], *, site_id: str) -> tuple[str, int, str] | None:
-    """Node id, slot and phase of an announcement of this site; None for anything else."""
-    if sum(len(key) + len(value or b"") for key, value in properties.items()) > MAX_TXT_BYTES:
-        return None
-    text = {key: (properties.get(key.encode()) or b"").decode("ascii", "replace") for key in TXT_KEYS}
-    if text["v"] != TXT_MAJOR or text["site"] != site_id:
-        return None
-    if not HEX_ID.fullmatch(text["node"]) or not SLOT.fullmatch(text["slot"]) or not WORD.fullmatch(text["phase"]):
-        return None
-    return text["node"], int(text["slot"]), text["phase"]
-
-
-TXT_KEYS = ("v", "site", "slot", "node", "phase")
+    tried_s: float | None = None
 
 
 class Hints:
-    """A bounded store by node id. When it is full, the slot with the most hints loses its oldest one."""
+    """Addresses by slot, whoever said so and however often: a flood can't make more of them than there are.
 
-    def __init__(self, slots: frozenset[int], clock: Callable[[], float]) -> None:
+    A slot with too many of an IP version loses one that was tried in vain, else any.
+    """
+
+    def __init__(self, slots: frozenset[int], clock: Callable[[], float], chance: random.Random) -> None:
         self._slots = slots
         self._clock = clock
+        self._chance = chance
         self._lock = threading.Lock()
-        self._hints: dict[str, Hint] = {}
+        self._places: dict[int, dict[Endpoint, _Place]] = {}
 
-    def add(self, node_id: str, slot: int, phase: str, addresses: tuple[str, ...], port: int) -> bool:
-        """Remember a hint; True when it is news."""
-        if slot not in self._slots or not addresses or not 0 < port < 65536:
+    def add(self, slot: int, endpoints: Sequence[Endpoint]) -> bool:
+        """Remember where that slot is said to be; True when it is news."""
+        if slot not in self._slots:
             return False
-        now = self._clock()
-        hint = Hint(node_id, slot, phase, addresses[:MAX_ADDRESSES], port, now)
+        now_s, news = self._clock(), False
         with self._lock:
-            self._hints = {key: known for key, known in self._hints.items() if now - known.seen_s < MAX_AGE_S}
-            before = self._hints.get(node_id)
-            self._hints[node_id] = hint
-            self._make_room(slot)
-        return before is None or (before.slot, before.addresses, before.port) != (slot, hint.addresses, port)
+            places = self._fresh(slot, now_s)
+            for endpoint in endpoints:
+                known = places.get(endpoint)
+                if known is not None:
+                    known.seen_s = now_s
+                    continue
+                news = True
+                places[endpoint] = _Place(now_s)
+                self._make_room(slot, _is_ipv6(endpoint))
+        return news
 
-    def of_slot(self, slot: int) -> list[Hint]:
-        """The hints of one slot, newest first."""
+    def of_slot(self, slot: int) -> list[Endpoint]:
+        """Where to look for that slot: by chance where nobody looked yet, then where it is longest ago.
+
+        IPv4 and IPv6 take turns, so that many of one do not hide the other.
+        """
         with self._lock:
-            return sorted((h for h in self._hints.values() if h.slot == slot), key=lambda h: -h.seen_s)
+            places = [*self._fresh(slot, self._clock()).items()]
+        self._chance.shuffle(places)
+        places.sort(key=lambda item: float("-inf") if item[1].tried_s is None else item[1].tried_s)
+        ordered = [endpoint for endpoint, _ in places]
+        both = zip_longest(_of_version(ordered, False), _of_version(ordered, True))
+        return [endpoint for endpoint in chain(*both) if endpoint is not None]
+
+    def failed(self, slot: int, endpoint: Endpoint) -> None:
+        """That slot was looked for there in vain."""
+        with self._lock:
+            place = self._places.get(slot, {}).get(endpoint)
+            if place is not None:
+                place.tried_s = self._clock()
+
+    def slots(self) -> set[int]:
+        """The slots of which anything is said."""
+        with self._lock:
+            return {slot for slot, places in self._places.items() if places}
 
     def __len__(self) -> int:
-        return len(self._hints)
+        return sum(len(places) for places in self._places.values())
 
-    def _make_room(self, slot: int) -> None:
-        count = Counter(hint.slot for hint in self._hints.values())
-        if count[slot] > MAX_PER_SLOT:
-            self._lose_oldest(slot)
-        elif len(self._hints) > MAX_HINTS:
-            self._lose_oldest(count.most_common(1)[0][0])
+    def _fresh(self, slot: int, now_s: float) -> dict[Endpoint, _Place]:
+        places = self._places.setdefault(slot, {})
+        for endpoint in [endpoint for endpoint, place in places.items() if now_s - place.seen_s >= MAX_AGE_S]:
+            del places[endpoint]
+        return places
 
-    def _lose_oldest(self, slot: int) -> None:
-        oldest = min((hint for hint in self._hints.values() if hint.slot == slot), key=lambda hint: hint.seen_s)
-        del self._hints[oldest.node_id]
+    def _make_room(self, slot: int, ipv6: bool) -> None:
+        places = _of_version(self._places[slot], ipv6)
+        if len(places) > MAX_PER_SLOT:
+            self._lose_one(slot, places)
+        elif len(self) > MAX_HINTS:
+            slot = max(self._places, key=lambda other: len(self._places[other]))
+            both = [_of_version(self._places[slot], version) for version in (False, True)]
+            self._lose_one(slot, max(both, key=len))
+
+    def _lose_one(self, slot: int, many: list[Endpoint]) -> None:
+        places = self._places[slot]
+        tried = [endpoint for endpoint in many if places[endpoint].tried_s is not None]
+        del places[self._chance.choice(tried or many)]
+
+
+def _of_version(places: Iterable[Endpoint], ipv6: bool) -> list[Endpoint]:
+    return [endpoint for endpoint in places if _is_ipv6(endpoint) is ipv6]
+
+
+def _is_ipv6(endpoint: Endpoint) -> bool:
+    return ":" in endpoint.address

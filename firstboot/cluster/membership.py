@@ -15,13 +15,12 @@ from firstboot.cluster.answers import Answers
 from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
-from firstboot.cluster.discovery import Announcement, Discovery
-from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
+from firstboot.cluster.events import Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
-from firstboot.cluster.hints import Hints
 from firstboot.cluster.members import Members
-from firstboot.cluster.roster import Contact
+from firstboot.cluster.roster import Contact, reached
+from firstboot.cluster.search import Search
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import Credentials, client_context, server_context
 from firstboot.cluster.views import View
@@ -29,9 +28,8 @@ from firstboot.cluster.watch import Watch
 from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
 from firstboot.network import connections
-from firstboot.network.facts import reachable_addresses, read_links
+from firstboot.network.facts import read_links
 from firstboot.network.packetfilter import THE_FILTER
-from firstboot.network.phase import current_addresses
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import SlotPlan
 from firstboot.state import Journal, KnownMember
@@ -46,7 +44,6 @@ class _Running:
 
     ballot: Ballot
     server: AdmissionServer
-    discovery: Discovery
     exchange: Exchange
     watch: Watch
     assembly: Assembly
@@ -73,36 +70,27 @@ class Membership:
         self._claims_path = claims_path
         self._register_path = register_path
         self._port = port
+        self._search: Search | None = None
         self._running: _Running | None = None
         self._following = threading.Lock()
 
+    def announce(self, context: Context) -> tuple[str, ...]:
+        """Announce this node on the addresses that it has now; those, or none."""
+        if self._search is None:
+            remembered = self._remembered(context.slot.number)
+            self._search = Search(
+                context, remembered=remembered, port=self._port, clock=self._clock, status=self._status
+            )
+        return self._search.follow()
+
     def discover(self, context: Context) -> Outcome:
         """Open the admission service, announce this node, begin to visit the others."""
+        addresses = self.announce(context)
         if self._running is None:
             self._running = self._open(context)
-        addresses = self._announce(context, self._running)
         return (
             Done(f"announced on {', '.join(addresses)}") if addresses else Wait("no address to announce this node on")
         )
-
-    def _announce(self, context: Context, running: _Running) -> tuple[str, ...]:
-        """Announce this node on the addresses that it has now; those, or none."""
-        addresses = reachable_addresses(read_links(), context.address)
-        if not addresses:
-            return ()
-        announcement = Announcement(
-            site_id=context.claimed_seed.site.id,
-            slot=context.slot.number,
-            node_id=running.ballot.identity.node_id,
-            phase=self._status().phase,
-            port=running.server.port,
-        )
-        try:
-            running.discovery.follow(announcement, addresses)
-        except TrivetError:
-            if not context.claimed_seed.overrides.peers:
-                raise
-        return addresses
 
     def admit(self, context: Context) -> Outcome:
         """Wait until every slot is claimed here, all others granted this node's claim, and all answer."""
@@ -116,7 +104,8 @@ class Membership:
         missing = running.ballot.obstacle() if not running.assembly.is_member else None
         if missing is not None:
             refusal = running.assembly.refusal
-            return Wait(missing.reason + (f"; {refusal}" if refusal else ""), missing.hint)
+            said = f". Looked for by {self._searching.said()}" if "not appeared" in missing.reason else ""
+            return Wait(missing.reason + (f"; {refusal}" if refusal else "") + said, missing.hint)
         trouble = running.watch.admit(context)
         if trouble is not None:
             return trouble
@@ -142,17 +131,9 @@ class Membership:
         if running is None:
             return
         running.assembly.follow()
-        if "admit" not in context.finished:
-            return
-        address, storage_address = current_addresses(context)
-        if address is not None and address != context.address:
-            log.info("this node's address is %s now, not %s", address, context.address)
-            context.address = address
-        if storage_address is not None and storage_address != context.storage_address:
-            log.info("this node's storage address is %s now, not %s", storage_address, context.storage_address)
-            context.storage_address = storage_address
-        self._announce(context, running)
-        self._keep_members(context, running)
+        self._searching.follow()
+        if "admit" in context.finished:
+            self._keep_members(context, running)
 
     def found(self, context: Context) -> Outcome:
         """Decide who founds, once and for good."""
@@ -225,12 +206,18 @@ class Membership:
         if running is not None:
             running.exchange.close()
             running.assembly.close()
-            running.discovery.close()
             running.server.close()
+        if self._search is not None:
+            self._search.close()
 
     def _active(self) -> _Running:
         assert self._running is not None, "a phase before discover asked for the members"
         return self._running
+
+    @property
+    def _searching(self) -> Search:
+        assert self._search is not None, "a phase before network asked for the members"
+        return self._search
 
     def _open(self, context: Context) -> _Running:
         seed = context.claimed_seed
@@ -263,11 +250,10 @@ class Membership:
             path=self._register_path,
             expected="enrol" in self._journal.document.phases,
         )
-        hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
             ballot,
-            hints=hints,
-            peers=[endpoint(peer, self._port) for peer in seed.overrides.peers + self._remembered(seed.slot.number)],
+            hints=self._searching.hints,
+            peers=self._searching.peers,
             port=self._port,
             context=client_context(context.claim_credentials),
             site_id=seed.site.id,
@@ -296,10 +282,11 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch, assembly)
+        running = _Running(ballot, server, exchange, watch, assembly)
         self._running = running
         server.serve()
         exchange.start()
+        self._searching.begin(exchange)
         return running
 
     def _remembered(self, own_slot: int) -> tuple[str, ...]:
@@ -325,6 +312,7 @@ class Membership:
             address=context.address,
             storage_address=context.storage_address,
             epoch=members.epoch if members is not None else None,
+            reached=reached(ballot.roster),
             authority=context.authority,
             clock=watch.clocks.source,
             facts=watch.facts(),
@@ -377,18 +365,6 @@ def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) ->
 
 def _known(member: Member) -> KnownMember:
     return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
-
-
-def endpoint(peer: str, port: int) -> Endpoint:
-    """A peer of the seed: `ADDRESS`, `ADDRESS:PORT` or `[IPV6]:PORT`."""
-    if peer.startswith("["):
-        host, _, rest = peer[1:].partition("]")
-        given = rest.removeprefix(":")
-    elif peer.count(":") == 1:
-        host, _, given = peer.partition(":")
-    else:
-        host, given = peer, ""
-    return Endpoint(host, int(given) if given.isdecimal() and 0 < int(given) < 65536 else port)
 
 
 def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:

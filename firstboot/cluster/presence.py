@@ -33,6 +33,7 @@ class Presence:
         self._lived_s = 0.0
         self._nodes: dict[str, float] = {}
         self._slots: dict[int, float] = {}
+        self._seen: dict[int, float] = {}
 
     def live(self, now_s: float) -> None:
         """Time went on."""
@@ -46,6 +47,14 @@ class Presence:
         if len(self._nodes) > MAX_HEARD:  # the holder of a seed can make up node ids without end
             known = {*votes.claims.values(), *votes.releases.values()}
             self._nodes = {node: at for node, at in self._nodes.items() if node in known}
+
+    def see(self, slot: int) -> None:
+        """The slot's holder was visited: it showed its view."""
+        self._seen[slot] = self._lived_s
+
+    def unseen_s(self, slot: int) -> float:
+        """For how long the slot's holder was not visited; at most since the start."""
+        return self._lived_s - self._seen.get(slot, 0.0)
 
     def silent_s(self, node_id: str) -> float:
         """For how long a node was not heard of; at most since the start."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
 
 from firstboot.cluster.ballots import Shown
-from firstboot.cluster.events import Endpoint, Target, Visit, WaitFor
+from firstboot.cluster.events import Visit, WaitFor
 from firstboot.cluster.founder import COPY_HINT, LATER_HINT, named, short
 
 MAX_ANSWERED = 8
-TRIES_PER_SLOT = 6
+NAMED, CAUSES = 8, 3
+"""Of many missing slots as many are named, and of the causes: a reason is to be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +117,15 @@ def fold(roster: Roster, claims: Mapping[int, str], visit: Visit) -> Roster:
 
 
 def fail(roster: Roster, slot: int, cause: str, address: str) -> Roster:
-    """Take a failed visit in: the address is forgotten, the contact stays."""
-    contacts = dict(roster.contacts)
+    """Take a failed visit in: the address is forgotten, the contact stays; what it last said of us is of no use."""
+    contacts, incumbents = dict(roster.contacts), dict(roster.incumbents)
     known = contacts.get(slot)
     if known is not None and address in known.answered:
         contacts[slot] = _leave(known, address)
-    return replace(roster, contacts=contacts, failures={**roster.failures, slot: cause})
+        if not contacts[slot].reachable:
+            incumbents.pop(slot, None)
+    failures = {**roster.failures, slot: cause}
+    return replace(roster, contacts=contacts, incumbents=incumbents, failures=failures)
 
 
 def settle(roster: Roster, claims: Mapping[int, str]) -> Roster:
@@ -177,39 +180,14 @@ def obstacle(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str]
     return None
 
 
-def targets(
-    roster: Roster,
-    slots: Sequence[int],
-    hinted: Callable[[int], Sequence[Endpoint]],
-    peers: Sequence[Endpoint],
-    port: int,
-    chance: random.Random,
-) -> list[Target]:
-    """Where to go in this round: the known address of who answers, else what hints, views and the seed offer."""
-    chosen: list[Target] = []
-    incomplete = False
-    for slot in slots:
-        contact = roster.contacts.get(slot)
-        if slot != roster.own_slot and contact is not None and contact.reachable:
-            address = contact.address
-            if address is not None:
-                chosen.append(Target(slot, Endpoint(address, _port(hinted(slot), address, port))))
-                storage = contact.view.storage_address
-                if storage is not None and is_ipv4(storage):
-                    chosen.append(Target(slot, Endpoint(storage, port)))
-                continue
-        incomplete = incomplete or slot != roster.own_slot
-        offers = hinted(slot)
-        if contact is not None:
-            offers = [*_stated(contact, port), *(Endpoint(address, port) for address in contact.answered), *offers]
-        unique = list(dict.fromkeys(offers))
-        head, tail = unique[:2], unique[2:]
-        chance.shuffle(tail)  # a flood of false hints must not hide the true one for ever
-        chosen += [Target(slot, endpoint) for endpoint in (head + tail)[:TRIES_PER_SLOT]]
-    if incomplete:
-        known = {target.endpoint.address for target in chosen}
-        chosen += [Target(None, peer) for peer in peers if peer.address not in known]
-    return chosen
+def reached(roster: Roster) -> dict[int, str]:
+    """Where who answers does so, for others: addresses that mean the same on every machine."""
+    found = (
+        (slot, contact.address or contact.answered[0])
+        for slot, contact in roster.contacts.items()
+        if contact.reachable
+    )
+    return {slot: address for slot, address in found if "%" not in address}
 
 
 @lru_cache(1024)
@@ -238,14 +216,17 @@ def _leave(contact: Contact, address: str) -> Contact:
 
 def _missing(roster: Roster, names: Mapping[int, str], claims: Mapping[int, str], missing: list[int]) -> WaitFor:
     verb = "have" if len(missing) > 1 else "has"
-    causes = "; ".join(roster.failures[slot] for slot in missing if slot in roster.failures)
+    named_all = named(missing[:NAMED], names)
+    if len(missing) > NAMED:
+        named_all += f" and {len(missing) - NAMED} more"
+    causes = "; ".join([roster.failures[slot] for slot in missing if slot in roster.failures][:CAUSES])
     held = "".join(
         f"; slot {slot} is held by node {short(claims[slot])}{_claimants(roster, slot)}"
         for slot in missing
         if slot in claims and _claimants(roster, slot)
     )
     return WaitFor(
-        f"{named(missing, names)} {verb} not appeared" + (f" ({causes})" if causes else "") + held,
+        f"{named_all} {verb} not appeared" + (f" ({causes})" if causes else "") + held,
         "start these machines with their seeds, on this network",
     )
 
@@ -258,12 +239,3 @@ def _claimants(roster: Roster, slot: int) -> str:
 
 def _place(roster: Roster, node_id: str) -> str:
     return f" at {roster.rivals[node_id].address}" if node_id in roster.rivals else ""
-
-
-def _stated(contact: Contact, port: int) -> list[Endpoint]:
-    stated = (contact.view.address, contact.view.storage_address)
-    return [Endpoint(address, port) for address in stated if address]
-
-
-def _port(offers: Sequence[Endpoint], address: str, default: int) -> int:
-    return next((offer.port for offer in offers if offer.address == address), default)

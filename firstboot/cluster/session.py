@@ -55,7 +55,12 @@ class Session:
 
 @contextmanager
 def open_session(
-    endpoint: Endpoint, context: ssl.SSLContext, *, site_id: str, server_name: str | None = None
+    endpoint: Endpoint,
+    context: ssl.SSLContext,
+    *,
+    site_id: str,
+    server_name: str | None = None,
+    connect_s: float = CONNECT_S,
 ) -> Iterator[Session]:
     """Connect and prove; `server_name` asks for the certificate of that name.
 
@@ -63,7 +68,7 @@ def open_session(
     """
     try:
         with (
-            socket.create_connection((endpoint.address, endpoint.port), timeout=CONNECT_S) as raw,
+            socket.create_connection((endpoint.address, endpoint.port), timeout=connect_s) as raw,
             _secure(raw, context, server_name) as connected,
         ):
             reached = Endpoint(_reached(connected, endpoint), endpoint.port)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
 from firstboot.cluster.likeness import Facts
@@ -50,6 +50,8 @@ class View(Model):
     storage_address: str | None = Field(default=None, max_length=64)
     epoch: Epoch | None = None
     """The latest epoch of the members' document that it knows."""
+    reached: dict[int, Annotated[str, StringConstraints(max_length=64)]] = Field(default={}, max_length=300)
+    """Slot → address where that slot's holder last proved itself to this node: where others may look for it."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
     clock: Source = Source.OWN

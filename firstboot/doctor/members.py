@@ -12,8 +12,8 @@ from firstboot.cluster import likeness
 from firstboot.cluster.client import Look, look
 from firstboot.cluster.clocks import Reading
 from firstboot.cluster.events import Endpoint
+from firstboot.cluster.fallbacks import endpoint
 from firstboot.cluster.likeness import Facts
-from firstboot.cluster.membership import endpoint
 from firstboot.cluster.skew import MAX_SKEW_S
 from firstboot.cluster.tls import client_context
 from firstboot.context import Member

@@ -57,8 +57,9 @@ def check(node: Node) -> Iterator[Judgement]:
         return
     addresses = [text for link in asked for text in reachable_addresses((link,), _first_address(link))]
     if addresses:
-        heard = listen(addresses, site_id=node.seed.site.id, seconds=LISTEN_S)
-        yield judge_heard(node.slot, node.others, [Heard(*h) for h in heard], announces=node.entered("admit"))
+        said = [one.announcement for one in listen(addresses, site_id=node.seed.site.id, seconds=LISTEN_S)]
+        heard = [Heard(one.node_id, one.slot, one.phase) for one in said]
+        yield judge_heard(node.slot, node.others, heard, announces=node.entered("admit"))
 
 
 def interfaces(node: Node, links: Sequence[Link]) -> tuple[Link, ...]:

@@ -9,6 +9,9 @@ from firstboot.network.facts import Link
 from firstboot.network.files import Lines
 from firstboot.plan import Method, NetworkPlan, SlotPlan
 
+PEERS_OPTION = 224
+"""DHCP option, the first of those that RFC 3942 leaves to a site: where other nodes are; IPv4 addresses, four bytes
+each, as in options 3, 6 and 42."""
 METRIC = 512
 """Of the routes by DHCP: before those of cards that the plan does not name (systemd's own is 1024)."""
 
@@ -75,6 +78,7 @@ def dhcp_lines(addressing: Addressing | None) -> Lines:
     # By MAC, not by machine-id: a reflashed machine keeps its address.
     found: Lines = [("ClientIdentifier", "mac"), ("RouteMetric", METRIC), ("UseMTU", False)]
     if addressing.main:
+        found.append(("RequestOptions", PEERS_OPTION))
         return [*found, ("UseDNS", not addressing.dns), ("UseDomains", not addressing.search)]
     keys = ("UseGateway", "UseRoutes", "UseDNS", "UseDomains", "UseNTP", "UseHostname")
     return [*found, *((key, False) for key in keys)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from ipaddress import IPv4Interface, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Network, ip_interface
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -28,6 +28,8 @@ class AddressFact(_Fact):
     local: str = ""
     prefixlen: int = 0
     scope: str = "global"
+    tentative: bool = False
+    """IPv6: it is not sure yet that nobody else has it; nothing can be sent from it."""
 
 
 class Partner(_Fact):
@@ -96,6 +98,12 @@ class Link(_Fact):
         return ether and not self.name.startswith(NOT_WIRED)
 
     @property
+    def reachable(self) -> tuple[AddressFact, ...]:
+        """The addresses that others on the link can reach."""
+        facts = (address for address in self.addresses if address.local and address.scope in ("global", "link"))
+        return tuple(fact for fact in facts if not fact.tentative)
+
+    @property
     def ipv4(self) -> tuple[IPv4Interface, ...]:
         """The addresses that reach further than this link, then those that do not (RFC 3927)."""
         found = [(a.scope, ip_interface(f"{a.local}/{a.prefixlen}")) for a in self.addresses if a.local]
@@ -129,10 +137,18 @@ def read_hardware(name: str, sysfs: Path = SYSFS) -> dict[str, str | None]:
     }
 
 
+def link_with(links: tuple[Link, ...], management: str | None) -> Link | None:
+    """The link that has the management address."""
+    return next((link for link in links if any(fact.local == management for fact in link.reachable)), None)
+
+
 def reachable_addresses(links: tuple[Link, ...], management: str | None) -> tuple[str, ...]:
     """The addresses of the link that has the management address, IPv4 first: where this node announces itself."""
-    for link in links:
-        texts = [address.local for address in link.addresses if address.local and address.scope in ("global", "link")]
-        if management in texts:
-            return tuple(sorted(texts, key=lambda text: (":" in text, text)))
-    return ()
+    link = link_with(links, management)
+    texts = [fact.local for fact in link.reachable] if link is not None else []
+    return tuple(sorted(texts, key=lambda text: (":" in text, text)))
+
+
+def networks_of(link: Link) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks that the link's addresses are in."""
+    return tuple(ip_interface(f"{fact.local}/{fact.prefixlen}").network for fact in link.reachable)

@@ -73,7 +73,7 @@ def test_only_discovery_speaks_mdns_on_the_node() -> None:
     users = {
         str(path.relative_to(ROOT)) for path in SOURCES if in_room(path, "firstboot") and "zeroconf" in imports(path)
     }
-    assert users <= {"firstboot/cluster/discovery.py"}
+    assert users <= {"firstboot/cluster/mdns.py"}
 
 
 def test_commands_go_through_the_gate() -> None:

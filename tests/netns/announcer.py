@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 import time
 from dataclasses import asdict
+from ipaddress import ip_network
 
 from builder.site.discovery import browse
-from firstboot.cluster.discovery import Announcement, Discovery
+from firstboot.cluster.announcement import Announcement
+from firstboot.cluster.discovery import Discovery
 from firstboot.cluster.hints import Hints
 from firstboot.run import run
 
 SITE = "0123456789abcdef0123456789abcdef"
 PATIENCE_S = 120.0
+SAID = Announcement(SITE, 2, "a" * 32, "disks", 7463, "no disk matches \x1b[31m")
 
 
 def link_up() -> None:
@@ -30,8 +34,14 @@ def link_up() -> None:
 
 def main() -> None:
     link_up()
-    discovery = Discovery(Hints(frozenset({2}), time.monotonic), lambda: None)
-    discovery.follow(Announcement(SITE, 2, "a" * 32, "formed", 7463), ["192.0.2.11"])
+    discovery = Discovery(
+        Hints(frozenset({2}), time.monotonic, random.Random()),
+        slots=3,
+        describe=lambda: SAID,
+        complete=lambda: True,
+        found=lambda _: None,
+    )
+    discovery.follow(["192.0.2.11"], [ip_network("192.0.2.0/24")])
     try:
         hints = browse(SITE, frozenset({2}), timeout_s=PATIENCE_S)
     finally:

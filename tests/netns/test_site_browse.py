@@ -11,7 +11,8 @@ from firstboot.run import run
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_node_is_heard_with_its_slot_and_address() -> None:
+def test_a_node_is_heard_with_its_slot_address_and_reason() -> None:
     argv = ["unshare", "--net", sys.executable, "-m", "tests.netns.announcer"]
     done = run(argv, timeout_s=300, cwd=ROOT)
-    assert json.loads(done.stdout) == [{"slot": 2, "addresses": ["192.0.2.11"]}]
+    said = {"phase": "disks", "why": "no disk matches ?[31m"}
+    assert json.loads(done.stdout) == [{"slot": 2, "addresses": ["192.0.2.11"], **said}]

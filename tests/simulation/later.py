@@ -27,6 +27,9 @@ from tests.simulation.world import World
 SETTLE_S = 20.0
 """From the end of the faults to the last change that is tried: what was wanted before is made or given up by then."""
 
+TOUR_S = 20.0
+"""Within that time every machine visits every other one, some of them not answering."""
+
 
 class Later:
     """Begins once the cluster is founded. Members may be wiped or destroyed, but none is copied."""
@@ -112,9 +115,13 @@ class Later:
         else:
             machine = holder
             world.wipe(machine)
-            machine.gone = False
+            machine.gone, machine.names = False, world.names | machine.names | self._names()
         machine.seed_id, machine.joins = seed, True
         world.after(chance.uniform(0, 4), world.power_on, machine)
+
+    def _names(self) -> dict[int, str]:
+        """What a seed that is made now says of the slots."""
+        return {slot: f"node{slot}" for slot in self.latest.slots}
 
     def _remove(self) -> None:
         console = self._console()
@@ -232,7 +239,7 @@ class Later:
         if isinstance(end, GivenUp) and "this node" in end.reason:
             self.world.after(1.0, self._try)  # it was removed just then
         elif end is not None:
-            self.world.after(8.0, self._end)
+            self.world.after(TOUR_S, self._end)
         else:
             self.world.after(1.0, self._await)
 

@@ -9,6 +9,7 @@ from firstboot.cluster.ballots import Attempt, Ready, Votes
 from firstboot.cluster.bids import RegisterState
 from firstboot.cluster.core import Core
 from firstboot.cluster.events import Endpoint, Identity, Persist, Visit
+from firstboot.cluster.itinerary import Pace
 from firstboot.cluster.members import Members
 from firstboot.cluster.presence import Patience
 from firstboot.cluster.proceedings import Save
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 PORT = 7463
 PATIENCE = Patience(release_after_s=8.0, grace_s=3.0, max_step_s=1.5)
+PACE = Pace(usual=2, least=1, urgent=3, searched=4, rest_s=0.4, lead_rest_s=0.5)
+"""Of six slots not all are visited in a round, as on large sites."""
 """Shorter than a real one, so that simulated sites have a short life."""
 
 
@@ -138,7 +141,7 @@ class Machine:
     def start(self, run: str, now: float) -> None:
         self.life += 1
         self.started_s = now
-        self.core = Core(Identity(self.slot, self.disk.node_id, self.seed_id, self.names, run), PATIENCE)
+        self.core = Core(Identity(self.slot, self.disk.node_id, self.seed_id, self.names, run), PATIENCE, PACE)
         self.open_visits = 0
         self.asked = None
         self.seen = self.sight = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -27,6 +29,7 @@ from firstboot.seed import Seed
 from firstboot.status import NodeStatus, PhaseState
 from tests.unit.firstboot.sites import credentials, issue, site
 
+HOME = "127.0.0.1"
 SLOTS = frozenset({1, 2, 3})
 NAMES = {1: "node1", 2: "node2", 3: "node3"}
 
@@ -47,7 +50,7 @@ class Node:
             folder / "claims.json",
             Identity(seed.slot.number, self.key.node_id, seed.slot.seed_id, NAMES, self.run),
             site_id=seed.site.id,
-            clock=lambda: 0.0,
+            clock=itertools.count(0.0, 1.0).__next__,  # a second passes at each event
         )
         status = NodeStatus(phase="admit", state=PhaseState.RUNNING, reason="test", since=utc_now())
         self.server = AdmissionServer(
@@ -73,6 +76,7 @@ class Node:
             path=folder / "copy.json",
         )
         self.exchange: Exchange | None = None
+        self.peers: list[Endpoint] = []
 
     def view(self, asked_by: str | None = None) -> View:
         return View(
@@ -91,13 +95,13 @@ class Node:
 
     def meet(self, others: list[Node]) -> None:
         """One round of visits to these nodes, as hints from the network would send it."""
-        hints = Hints(SLOTS, lambda: 0.0)
+        hints = Hints(SLOTS, lambda: 0.0, random.Random(1))
         for other in others:
-            hints.add(other.key.node_id, other.seed.slot.number, "admit", ("127.0.0.1",), other.server.port)
+            hints.add(other.seed.slot.number, [Endpoint(HOME, other.server.port)])
         self.exchange = Exchange(
             self.ballot,
             hints=hints,
-            peers=(),
+            peers=lambda: self.peers,
             port=1,
             context=client_context(credentials(self.seed, self.key)),
             site_id=self.seed.site.id,
@@ -230,7 +234,7 @@ def test_peers_of_the_seed_are_found_without_hints(three: list[Node]) -> None:
     start([])
     exchange = three[0].exchange
     assert exchange is not None
-    exchange._peers = tuple(Endpoint("127.0.0.1", node.server.port) for node in three[1:])
+    three[0].peers = [Endpoint("127.0.0.1", node.server.port) for node in three[1:]]
     exchange.round()
     assert set(three[0].roster.contacts) == {2, 3}
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import random
 
-from firstboot.cluster.discovery import Announcement, usable
-from firstboot.cluster.hints import MAX_ADDRESSES, MAX_AGE_S, MAX_HINTS, MAX_PER_SLOT, Hints, read_txt
+from firstboot.cluster.events import Endpoint
+from firstboot.cluster.hints import MAX_AGE_S, MAX_HINTS, MAX_PER_SLOT, Hints
 
-SITE, NODE = "c" * 32, "a" * 32
-GOOD = {key.encode(): value.encode() for key, value in Announcement(SITE, 2, NODE, "admit", 7463).txt().items()}
+HERE = Endpoint("192.0.2.2", 7463)
 
 
 class Clock:
@@ -22,84 +19,75 @@ class Clock:
         return self.now
 
 
-def test_own_announcement_is_understood() -> None:
-    assert read_txt(GOOD, site_id=SITE) == (NODE, 2, "admit")
+def make(*slots: int) -> tuple[Hints, Clock]:
+    clock = Clock()
+    return Hints(frozenset(slots), clock, random.Random(1)), clock
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {b"site": b"d" * 32},
-        {b"v": b"2"},
-        {b"slot": b"0"},
-        {b"slot": b"1000"},
-        {b"slot": b"2\n"},
-        {b"node": b"A" * 32},
-        {b"node": b"\xff" * 32},
-        {b"phase": b"../../etc"},
-        {b"extra": b"x" * 600},
-        {b"slot": None},
-    ],
-)
-def test_anything_else_is_ignored(change: dict[bytes, bytes | None]) -> None:
-    assert read_txt({**GOOD, **change}, site_id=SITE) is None
+def somewhere(number: int) -> Endpoint:
+    return Endpoint(f"10.0.{number // 250}.{number % 250 + 1}", 7463)
 
 
-@given(st.dictionaries(st.binary(max_size=20), st.none() | st.binary(max_size=300), max_size=20))
-def test_rubbish_is_harmless(properties: dict[bytes, bytes | None]) -> None:
-    assert read_txt(properties, site_id=SITE) is None
+def test_only_what_is_new_is_news() -> None:
+    hints, _ = make(1, 2)
+    assert hints.add(2, [HERE])
+    assert not hints.add(2, [HERE])
+    assert not hints.add(9, [HERE]), "the site has no such slot"
+    assert not hints.add(1, [])
+    assert hints.slots() == {2}
 
 
 def test_a_flood_of_one_slot_leaves_the_others_alone() -> None:
-    clock = Clock()
-    hints = Hints(frozenset({1, 2}), clock)
-    hints.add(NODE, 2, "admit", ("192.0.2.2",), 7463)
+    hints, _ = make(1, 2)
+    hints.add(2, [HERE])
     for number in range(5000):
-        clock.now += 0.01
-        hints.add(f"{number:032x}", 1, "admit", ("192.0.2.66",), 7463)
+        hints.add(1, [somewhere(number)])
     assert len(hints.of_slot(1)) == MAX_PER_SLOT
-    assert [hint.node_id for hint in hints.of_slot(2)] == [NODE]
+    assert hints.of_slot(2) == [HERE]
 
 
 def test_a_flood_of_all_slots_is_bounded() -> None:
-    clock = Clock()
-    hints = Hints(frozenset(range(1, 301)), clock)
-    for number in range(3000):
-        clock.now += 0.01
-        hints.add(f"{number:032x}", number % 300 + 1, "admit", tuple(f"192.0.2.{n}" for n in range(50)), 7463)
+    hints, _ = make(*range(1, 301))
+    for number in range(12_000):
+        hints.add(number % 300 + 1, [somewhere(number)])
     assert len(hints) == MAX_HINTS
-    assert all(len(hint.addresses) == MAX_ADDRESSES for hint in hints.of_slot(300))
+
+
+def test_no_flood_of_the_networks_own_addresses_drives_a_true_one_out() -> None:
+    """The link is a /24: there are no more addresses than a slot has room for, however many say so."""
+    hints, _ = make(1)
+    hints.add(1, [HERE])
+    for number in range(5000):
+        hints.add(1, [Endpoint(f"192.0.2.{number % 254 + 1}", 7463)])
+        hints.add(1, [Endpoint(f"fe80::{number + 1:x}%2", 7463)])
+    assert HERE in hints.of_slot(1)
+
+
+def test_every_place_has_its_turn() -> None:
+    """Where nobody looked yet comes first, then where it is longest ago: after one tour each was visited once."""
+    hints, clock = make(1)
+    for number in range(200):
+        hints.add(1, [somewhere(number)])
+    visited = []
+    for _ in range(200 // 8):
+        clock.now += 5.0
+        for endpoint in hints.of_slot(1)[:8]:
+            visited.append(endpoint)
+            hints.failed(1, endpoint)
+            hints.add(1, [endpoint])  # it is said again and again
+    assert len(set(visited)) == len(visited) == 200
+
+
+def test_neither_ip_version_hides_the_other() -> None:
+    hints, _ = make(1)
+    hints.add(1, [Endpoint(f"fe80::{number:x}%2", 7463) for number in range(1, 100)])
+    hints.add(1, [HERE])
+    assert HERE in hints.of_slot(1)[:2]
 
 
 def test_hints_age() -> None:
-    clock = Clock()
-    hints = Hints(frozenset({1, 2}), clock)
-    hints.add(NODE, 2, "admit", ("192.0.2.2",), 7463)
+    hints, clock = make(1, 2)
+    hints.add(2, [HERE])
     clock.now = MAX_AGE_S + 1
-    hints.add("b" * 32, 1, "admit", ("192.0.2.1",), 7463)
     assert hints.of_slot(2) == []
-
-
-def test_useless_hints_are_refused() -> None:
-    hints = Hints(frozenset({1}), Clock())
-    assert not hints.add(NODE, 9, "admit", ("192.0.2.2",), 7463)
-    assert not hints.add(NODE, 1, "admit", (), 7463)
-    assert not hints.add(NODE, 1, "admit", ("192.0.2.2",), 0)
-
-
-@pytest.mark.parametrize(
-    ("address", "good"),
-    [
-        ("192.0.2.1", True),
-        ("fe80::1%2", True),
-        ("2001:db8::1", True),
-        ("fe80::1", False),
-        ("127.0.0.1", False),
-        ("::1", False),
-        ("224.0.0.251", False),
-        ("0.0.0.0", False),
-        ("host", False),
-    ],
-)
-def test_addresses_that_can_be_a_members(address: str, good: bool) -> None:
-    assert usable(address) is good
+    assert hints.add(2, [HERE]), "it is news again"

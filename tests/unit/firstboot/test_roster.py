@@ -1,12 +1,9 @@
-"""Who answered where, why a node waits, and where the next round goes."""
+"""Who answered where, and why a node waits."""
 
 from __future__ import annotations
 
-import random
-
-from firstboot.cluster.events import Endpoint, Target, Visit
-from firstboot.cluster.membership import endpoint
-from firstboot.cluster.roster import TRIES_PER_SLOT, Rival, Roster, fail, fold, obstacle, targets
+from firstboot.cluster.events import Endpoint, Visit
+from firstboot.cluster.roster import Rival, Roster, fail, fold, obstacle, reached
 from firstboot.cluster.views import View
 
 NAMES = {1: "node1", 2: "node2", 3: "node3"}
@@ -95,7 +92,6 @@ def test_a_storage_address_counts_once_it_answered_and_is_no_management_address(
     roster = met(visit(2, home, states=home, stores=away), third)
     assert roster.contacts[2].storage_address is None
     assert why(roster) == f"slot 2 (node2) does not answer at its storage address {away}"
-    assert [t.endpoint.address for t in go(roster, {}, [])] == [home, away, "192.0.2.3"]
     both = met(visit(2, home, states=home, stores=away), third, visit(2, away, states=home, stores=away))
     assert (both.contacts[2].address, both.contacts[2].storage_address, why(both)) == (home, away, "")
     assert fold(both, CLAIMS, visit(2, home, states=home, stores=away)) is both
@@ -121,29 +117,23 @@ def test_a_copy_of_this_machine_is_named() -> None:
     assert "another machine, at 192.0.2.9, runs as this very node" in why(roster)
 
 
-def go(roster: Roster, hinted: dict[int, list[Endpoint]], peers: list[Endpoint]) -> list[Target]:
-    return targets(roster, [1, 2, 3], lambda slot: hinted.get(slot, []), peers, 7463, random.Random(1))
+def test_what_a_silent_member_said_of_our_slot_is_of_no_use() -> None:
+    roster = fail(met(visit(2, "192.0.2.2", incumbent="9" * 32)), 2, "gone", "192.0.2.2")
+    assert "held by" not in why(roster)
 
 
-def test_members_that_answer_are_visited_where_they_answered() -> None:
-    roster = met(visit(2, "192.0.2.2"), visit(3, "192.0.2.3"))
-    hinted = {2: [Endpoint("192.0.2.66", 7463)]}
-    assert [target.endpoint.address for target in go(roster, hinted, [])] == ["192.0.2.2", "192.0.2.3"]
+def test_of_many_missing_slots_some_are_named() -> None:
+    names = {slot: f"node{slot}" for slot in range(1, 61)}
+    roster = met()
+    for slot in range(2, 61):
+        roster = fail(roster, slot, f"192.0.2.{slot}: no answer", f"192.0.2.{slot}")
+    waiting = obstacle(roster, names, CLAIMS)
+    assert waiting is not None
+    assert "9 (node9) and 51 more have not appeared" in waiting.reason
+    assert waiting.reason.count("no answer") == 3
 
 
-def test_a_member_that_moved_is_looked_for_everywhere() -> None:
-    roster = fail(met(visit(2, "192.0.2.2", states="192.0.2.22"), visit(3, "192.0.2.3")), 2, "gone", "192.0.2.2")
-    goals = go(roster, {2: [Endpoint("192.0.2.7", 7463)]}, [Endpoint("192.0.2.8", 7463)])
-    assert {target.endpoint.address for target in goals} == {"192.0.2.22", "192.0.2.7", "192.0.2.8", "192.0.2.3"}
-
-
-def test_a_flood_of_hints_is_tried_in_parts() -> None:
-    flood = [Endpoint(f"192.0.2.{number}", 7463) for number in range(100)]
-    assert len(go(met(visit(3, "192.0.2.3")), {2: flood}, [])) == TRIES_PER_SLOT + 1
-
-
-def test_peers_of_the_seed() -> None:
-    assert endpoint("192.0.2.1", 7463) == Endpoint("192.0.2.1", 7463)
-    assert endpoint("192.0.2.1:99", 7463) == Endpoint("192.0.2.1", 99)
-    assert endpoint("[2001:db8::1]:99", 7463) == Endpoint("2001:db8::1", 99)
-    assert endpoint("2001:db8::1", 7463) == Endpoint("2001:db8::1", 7463)
+def test_others_are_told_where_members_were_met() -> None:
+    roster = met(visit(2, "192.0.2.2"), visit(3, "fe80::3%2"))
+    assert reached(roster) == {2: "192.0.2.2"}
+    assert reached(fail(roster, 2, "gone", "192.0.2.2")) == {}

@@ -39,7 +39,10 @@ MAX_PACKET_BYTES = 1472
 MAX_RECORDS = 64
 MAX_SERVICES = 8
 MAX_ADDRESSES = 6
-PACKETS_PER_S, PER_SENDER = 400, 40
+TAKEN_PER_S = 2000
+"""Packets of any kind; what comes faster is left to the kernel, which drops it."""
+READ_PER_S, READ_PER_SENDER = 800, 40
+"""Announcements of the site: a site of 300 makes 600 at once when somebody asks."""
 MIN_GAP_S = 1.0
 """RFC 6762, section 6: nothing is multicast twice within a second."""
 START_S = 10.0
@@ -62,25 +65,33 @@ class Receiver(Protocol):
 
 
 class Budget:
-    """How many packets are read in a second: of all, and of one sender."""
+    """How many packets are taken in a second, and how many announcements read: of all, and of one sender."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._clock = clock
+        self._sleep = sleep
         self._began_s = clock()
         self._senders: Counter[str] = Counter()
-        self._taken = 0
+        self._taken = self._read = 0
         self.refused = 0
         """How many were too many, since the beginning."""
 
-    def take(self, sender: str) -> bool:
-        """Whether this packet may still be read."""
-        now_s = self._clock()
-        if now_s - self._began_s >= 1.0:
-            self._began_s, self._senders, self._taken = now_s, Counter(), 0
-        if self._taken >= PACKETS_PER_S or self._senders[sender] >= PER_SENDER:
+    def take(self) -> None:
+        """A packet came; when there were too many, the thread of all sockets rests until the second is over."""
+        left_s = self._began_s + 1.0 - self._clock()
+        if self._taken >= TAKEN_PER_S and left_s > 0:
+            self._sleep(left_s)
+            left_s = 0.0
+        if left_s <= 0:
+            self._began_s, self._senders, self._taken, self._read = self._clock(), Counter(), 0, 0
+        self._taken += 1
+
+    def read(self, sender: str) -> bool:
+        """Whether this one may still be read."""
+        if self._read >= READ_PER_S or self._senders[sender] >= READ_PER_SENDER:
             self.refused += 1
             return False
-        self._taken += 1
+        self._read += 1
         self._senders[sender] += 1
         return True
 
@@ -98,6 +109,7 @@ class Gate(asyncio.DatagramProtocol):
         self._asked_s = float("-inf")
 
     def datagram_received(self, data: bytes, addr: Sender) -> None:
+        self._budget.take()
         if not 12 <= len(data) <= MAX_PACKET_BYTES or addr[1] != PORT:
             return
         if not data[2] & RESPONSE:
@@ -106,7 +118,7 @@ class Gate(asyncio.DatagramProtocol):
                 self._asked_s = self._clock()
                 self._inner.datagram_received(QUESTION, addr)
             return
-        if self._mark in data and self._budget.take(addr[0]):
+        if self._mark in data and self._budget.read(addr[0]):
             scope = addr[3] if len(addr) == 4 else 0
             for heard in read(data, site_id=self._site_id, scope=scope):
                 self._hear(heard)
@@ -141,7 +153,7 @@ class Mdns:
 
     def __init__(self, addresses: Sequence[str] | None, site_id: str, hear: Hear) -> None:
         """Raises TrivetError where multicast can't be used on them."""
-        self.budget = Budget(time.monotonic)
+        self.budget = Budget(time.monotonic, time.sleep)
         interfaces = InterfaceChoice.All if addresses is None else list(addresses)
         try:
             self._zeroconf = Zeroconf(interfaces=interfaces, ip_version=IPVersion.All)

@@ -1,6 +1,6 @@
-"""Run in a machine on the nodes' network: forges mDNS, with its own address and with made-up ones, well-formed and odd.
+"""Run in a machine on the nodes' network: forges mDNS, by its own address and made-up ones, well-formed and odd.
 
-`python -m tests.netns.forger SITE SLOTS PACKETS_PER_S`, until it is killed; prints what it sent so far, a line a second.
+`python -m tests.netns.forger SITE SLOTS PACKETS_PER_S`, until it is killed; each second prints what it sent so far.
 """
 
 from __future__ import annotations

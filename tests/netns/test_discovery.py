@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
 
 from firstboot.network.address import PEERS_OPTION, Addressing, dhcp_lines, lines
-from firstboot.network.files import file_text
+from firstboot.network.files import Lines, file_text
 from firstboot.seed import Seed
 from tests.netns import weather
 from tests.netns.agents import Agent, is_formed, says, wait_until
+from tests.netns.looks import pool, volumes
 from tests.netns.namespaces import SUBNET, Lab, Node
+from tests.netns.sites import DISK_BYTES, make_seed, make_site
 from tests.unit.firstboot.sites import issue, site
 
 DOMAIN = "example.test"
+CUT_S = 40.0
 
 
 def start(machines: Lab, seeds: list[Seed]) -> list[Agent]:
@@ -41,6 +48,7 @@ def give(node: Node, address: str) -> None:
     node.run("ip", "address", "add", f"{address}/24", "brd", "+", "dev", "eth0")
 
 
+@pytest.mark.full
 def test_a_third_of_all_frames_is_lost(machines: Lab) -> None:
     weather.lose(machines.switch, 30)
     form(start(machines, site(3)[1]))
@@ -80,6 +88,20 @@ def test_without_a_common_subnet_they_meet_by_ipv6_and_say_what_is_wrong(machine
     wait_until("its address is known", agents, lambda: know(agents, {"node2": f"{SUBNET}.77"}))
 
 
+def test_without_dhcp_and_ipv4_multicast_link_local_addresses_are_enough(machines: Lab) -> None:
+    """They hear of each other by IPv6 only, and meet at the IPv4 addresses that networkd takes where no DHCP is."""
+    weather.rule(machines.switch, "deaf4", f"ether type ip {weather.MDNS}")
+    agents = [Agent(machines.add_node(f"machine{number}"), seed) for number, seed in enumerate(site(3)[1], 1)]
+    addresses = {f"node{agent.node.number}": f"169.254.7.{agent.node.number}" for agent in agents}
+    for agent, address in zip(agents, addresses.values(), strict=True):
+        agent.node.run("ip", "-4", "address", "flush", "dev", "eth0")
+        agent.node.run("ip", "address", "add", f"{address}/16", "brd", "+", "dev", "eth0", "scope", "link")
+        agent.start()
+    form(agents)
+    wait_until("they have each other's addresses", agents, lambda: know(agents, addresses))
+    assert weather.counted(machines.switch, "deaf4") > 0
+
+
 def test_addresses_change_while_nodes_wait(machines: Lab) -> None:
     seeds = site(3)[1]
     first, second = start(machines, seeds[:2])
@@ -112,7 +134,11 @@ def dnsmasq(*options: str) -> tuple[str, ...]:
 def lease(node: Node) -> ExitStack:
     """The real systemd-networkd, with the lines that the agent writes for a management network by DHCP."""
     how = Addressing("dhcp", None, main=True)
-    sections = [("Match", [("Name", "eth0")]), ("Network", lines(how)), ("DHCPv4", dhcp_lines(how))]
+    sections: list[tuple[str, Lines]] = [
+        ("Match", [("Name", "eth0")]),
+        ("Network", lines(how)),
+        ("DHCPv4", dhcp_lines(how)),
+    ]
     node.write("/etc/systemd/network/10-eth0.network", file_text(sections).encode())
     index = node.run("cat", "/sys/class/net/eth0/ifindex").stdout.strip()
     node.write(f"/run/udev/data/n{index}", b"I:1\n")  # what udev would say: the interface is ready
@@ -149,10 +175,9 @@ def test_without_multicast_a_dhcp_option_is_enough(machines: Lab) -> None:
     hosts = [f"--dhcp-host=02:91:07:00:00:{number:02x},{SUBNET}.{number}" for number in (2, 3)]
     option = f"--dhcp-option={PEERS_OPTION},{SUBNET}.2"
     with ExitStack() as stack:
-        stack.enter_context(running(server, *dnsmasq("--port=0", f"--dhcp-range={SUBNET}.0,static", option, *hosts)))
-        first, second = [
-            Agent(machines.add_node(f"machine{number}"), seed) for number, seed in enumerate(site(2)[1], 1)
-        ]
+        serving = dnsmasq("--port=0", f"--dhcp-range={SUBNET}.0,static", option, *hosts)
+        stack.enter_context(running(server, *serving))
+        first, second = (Agent(machines.add_node(f"machine{n}"), seed) for n, seed in enumerate(site(2)[1], 1))
         stack.enter_context(lease(second.node))
         second.start()
         way = f"DHCP option {PEERS_OPTION}: 1 address"
@@ -168,3 +193,28 @@ def test_without_multicast_one_address_in_the_seeds_is_enough(machines: Lab) -> 
     peer = f"{SUBNET}.1"
     form(start(machines, [issue(root, number, 4, peers=(peer,) if number > 1 else ()) for number in range(1, 5)]))
     assert weather.counted(machines.switch, "deaf") > 0
+
+
+@pytest.mark.full
+def test_a_silent_cut_while_the_pool_is_made(machines: Lab, tmp_path: Path) -> None:
+    """Nobody is told: connections stay open and hang. After 40 s all is as if nothing had been."""
+    made = make_site(tmp_path, slots=3)
+    agents = []
+    for number in (1, 2, 3):
+        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
+        agents.append(Agent(node, make_seed(made, number, node.disks[0].device)))
+        agents[-1].start()
+    first, _, last = agents
+    wait_until("the founder makes the pool", agents, lambda: "enrol" in first.journal.phases)
+    weather.silence(machines.switch, last.node)
+    began_s = time.monotonic()
+    wait_until("it was cut off for long enough", agents, lambda: time.monotonic() - began_s > CUT_S)
+    assert not is_formed(first)
+    assert weather.counted(machines.switch, f"cut{last.node.number}") > 0
+    weather.clear(machines.switch)
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    assert [agent.journal.founder_slot for agent in agents] == [1] * 3
+    for agent in agents:
+        assert len(pool(agent.node).peers) == 2
+        (volume,) = volumes(agent.node)
+        assert (volume.status, len(volume.bricks)) == ("Started", 3)

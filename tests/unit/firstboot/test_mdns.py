@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from firstboot.cluster.announcement import Announcement, Heard
 from firstboot.cluster.mdns import (
     MAX_PACKET_BYTES,
-    PACKETS_PER_S,
-    PER_SENDER,
     QUESTION,
+    READ_PER_S,
+    READ_PER_SENDER,
+    TAKEN_PER_S,
     Budget,
     Gate,
     Sender,
@@ -48,8 +49,11 @@ class Door:
         self.now = 0.0
         self.inner = Inner()
         self.heard: list[Heard] = []
-        self.budget = Budget(lambda: self.now)
+        self.budget = Budget(lambda: self.now, self.sleep)
         self.gate = Gate(self.inner, SITE, self.heard.append, self.budget, lambda: self.now)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
     def send(self, data: bytes, sender: Sender = FROM) -> None:
         self.gate.datagram_received(data, sender)
@@ -90,15 +94,22 @@ def test_zeroconf_is_asked_its_one_question_once_a_second_whatever_else_is_asked
 
 def test_a_flood_is_cut_by_sender_and_in_all() -> None:
     door, data = Door(), packet(OWN, ["192.0.2.2"])
-    for _ in range(PER_SENDER + 10):
+    for _ in range(READ_PER_SENDER + 10):
         door.send(data)
-    assert (len(door.heard), door.budget.refused) == (PER_SENDER, 10)
-    for number in range(PACKETS_PER_S):
-        door.send(data, (f"198.51.100.{number}", 5353))
-    assert len(door.heard) == PACKETS_PER_S
+    assert (len(door.heard), door.budget.refused) == (READ_PER_SENDER, 10)
+    for number in range(READ_PER_S):
+        door.send(data, (f"10.0.{number // 250}.{number % 250}", 5353))
+    assert len(door.heard) == READ_PER_S
     door.now = 1.0
     door.send(data)
-    assert len(door.heard) == PACKETS_PER_S + 1
+    assert len(door.heard) == READ_PER_S + 1
+
+
+def test_when_packets_come_too_fast_it_rests() -> None:
+    door = Door()
+    for _ in range(3 * TAKEN_PER_S):
+        door.send(b"anything")
+    assert door.now == 2.0
 
 
 def test_more_records_than_anybody_needs_are_not_read() -> None:

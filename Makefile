@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint simulate simulate-million simulate-mutants crash-matrix bench clean lab-down
+.PHONY: help setup setup-test demo test lint simulate simulate-million simulate-mutants crash-matrix bench clean lab-down flood
 .NOTPARALLEL:
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -56,6 +56,10 @@ JOBS ?= 2
 crash-matrix: setup-test ## every kill of a formation, goes on where it was; FRESH=1, POINTS='words', SAMPLE=N [SEED=S], JOBS=N
 	$(SUDO) $(BIN)/python -m tests.netns.crash --points '$(POINTS)' --jobs $(JOBS) \
 	  --sample $(or $(SAMPLE),0) --seed $(SEED) $(if $(FRESH),--fresh) $(if $(LOCK),--lock $(LOCK))
+
+FLOOD_S ?= 60
+flood: setup-test ## form a site while mDNS is forged for FLOOD_S seconds first; the last line is JSON, with the agents' memory
+	$(SUDO) $(BIN)/python -m tests.netns.flood $(FLOOD_S)
 
 bench: $(BENCHES) ## every measurement against its peer; each ends with one JSON object
 

@@ -58,7 +58,8 @@ def targets(
     The known address of who answers; else what hints, views and the seed offer, the best of each slot first.
     """
     met = {slot: contact for slot, contact in roster.contacts.items() if _answers(roster, slot, contact)}
-    members = _members(roster, votes, met, pace, unseen_s)
+    complete = all(slot in votes.claims or slot in votes.attempt.without for slot in slots)
+    members = _members(roster, votes, met, pace, unseen_s, complete=complete)
     chosen = [target for slot in members for target in _at(slot, met[slot], hinted(slot), port)]
     missing = [slot for slot in slots if slot not in met]
     chance.shuffle(missing)
@@ -83,7 +84,13 @@ def _answers(roster: Roster, slot: int, contact: Contact) -> bool:
 
 
 def _members(
-    roster: Roster, votes: Votes, met: dict[int, Contact], pace: Pace, unseen_s: Callable[[int], float]
+    roster: Roster,
+    votes: Votes,
+    met: dict[int, Contact],
+    pace: Pace,
+    unseen_s: Callable[[int], float],
+    *,
+    complete: bool,
 ) -> list[int]:
     """The members to visit, in order. Of those unseen equally long the one behind the own slot is first, so that not
     all nodes begin at the same."""
@@ -91,7 +98,7 @@ def _members(
     lead = min((roster.own_slot, *met))
     unseen = {slot: unseen_s(slot) for slot in met}
     order = sorted(met, key=lambda slot: (-unseen[slot], (slot - roster.own_slot) % size))
-    urgent = [slot for slot in order if slot != lead and _matters(roster, votes, met, slot, lead)]
+    urgent = [slot for slot in order if slot != lead and _matters(roster, votes, met, slot, lead, complete=complete)]
     first = [lead] if lead in met and unseen[lead] >= pace.lead_rest_s * len(met) else []
     first += urgent[: pace.urgent - len(first)]
     rest_s = max(MIN_REST_S, pace.rest_s * len(met))
@@ -99,7 +106,7 @@ def _members(
     return first + others[: max(pace.least, pace.usual - len(first))]
 
 
-def _matters(roster: Roster, votes: Votes, met: dict[int, Contact], slot: int, lead: int) -> bool:
+def _matters(roster: Roster, votes: Votes, met: dict[int, Contact], slot: int, lead: int, *, complete: bool) -> bool:
     """Whether the next step of this node depends on what that member shows now.
 
     It does not show our vote yet. Or a slot is to change hands, which all have to show. Or everybody's votes are
@@ -113,7 +120,7 @@ def _matters(roster: Roster, votes: Votes, met: dict[int, Contact], slot: int, l
         return False
     if votes.releases:
         return wanted(view) != wanted(votes)
-    needed = all(other in votes.claims for other in met) if leads else met[lead].view.ready is not None
+    needed = complete if leads else met[lead].view.ready is not None
     if needed and (view.claims != votes.claims or view.releases or view.attempt != votes.attempt):
         return True
     return needed and leads and view.ready != votes.ready

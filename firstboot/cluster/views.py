@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.2."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.3."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.2"
+    version: str = "2.3"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id

@@ -33,7 +33,7 @@ from firstboot.cluster.events import (  # noqa: E402
     Visit,
     Visited,
 )
-from firstboot.cluster.exchange import FORMING_S, MIN_PAUSE_S  # noqa: E402
+from firstboot.cluster.exchange import FORMING_S, HURRIED_S, MIN_PAUSE_S  # noqa: E402
 from firstboot.cluster.itinerary import Pace  # noqa: E402
 from firstboot.cluster.presence import Patience  # noqa: E402
 from firstboot.cluster.views import View  # noqa: E402
@@ -41,6 +41,8 @@ from firstboot.cluster.votes import lacks_claim  # noqa: E402
 
 PORT = 7463
 BOOT_S, SETTLED_S, HEARD_S = 30.0, 60.0, 0.1
+VISIT_S = 0.01
+"""What a visit takes of a round."""
 EVERYBODY = Pace(usual=10**6, least=10**6, urgent=10**6, searched=10**6, rest_s=0.0, lead_rest_s=0.0)
 
 
@@ -112,16 +114,22 @@ class Site:
             if slot not in begun:
                 self._step(node, Started(node.core.votes, self.now_s))
                 for other in begun:  # they hear it announced
-                    self._due(self.nodes[other], max(self.now_s + HEARD_S, self.nodes[other].rested_s))
+                    self._wake(self.nodes[other])
                 begun.add(slot)
+            before = node.visits
             self._round(node, begun)
-            node.rested_s = self.now_s + MIN_PAUSE_S
-            self._due(node, node.rested_s + (0.0 if node.core.hurried else FORMING_S))
+            took_s = VISIT_S * (node.visits - before)
+            hurried = node.core.hurried
+            node.rested_s = self.now_s + took_s + (max(HURRIED_S, took_s) if hurried else MIN_PAUSE_S)
+            self._due(node, node.rested_s + (0.0 if hurried else FORMING_S))
             if node.core.votes.founder is not None:
                 undecided.discard(slot)
             if self.now_s > self.last_start_s + 3600:
                 raise SystemExit(f"not formed: {node.core.standing()}")
         return self.now_s - self.last_start_s
+
+    def _wake(self, node: Node) -> None:
+        self._due(node, max(self.now_s + HEARD_S, node.rested_s))
 
     def _due(self, node: Node, at_s: float) -> None:
         node.due_s = at_s
@@ -145,6 +153,7 @@ class Site:
         view = other.view()
         if lacks_claim(view, other.slot, node.slot, node.core.identity.node_id):
             self._step(other, ClaimArrived(0, node.slot, node.slot, node.core.identity.node_id, self.now_s))
+            self._wake(other)
             view = other.view()
         self._step(node, Visited(Visit(other.endpoint, other.slot, view), target.slot, self.now_s))
 

@@ -11,7 +11,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -45,7 +45,7 @@ READ_PER_S, READ_PER_SENDER = 800, 40
 """Announcements of the site: a site of 300 makes 600 at once when somebody asks."""
 MIN_GAP_S = 1.0
 """RFC 6762, section 6: nothing is multicast twice within a second."""
-START_S = 10.0
+LIMIT_S = 10.0
 
 PTR, IN = 12, 1
 ASKED = b"\x07_trivet\x04_tcp\x05local\x00" + struct.pack("!H", PTR)
@@ -157,14 +157,17 @@ class Mdns:
         interfaces = InterfaceChoice.All if addresses is None else list(addresses)
         try:
             self._zeroconf = Zeroconf(interfaces=interfaces, ip_version=IPVersion.All)
-            loop = self._zeroconf.loop
-            assert loop is not None, "zeroconf runs its own loop where none runs"
-            asyncio.run_coroutine_threadsafe(self._shut(site_id, hear), loop).result(START_S)
+            self._do(self._shut(site_id, hear))
         except (Error, OSError, RuntimeError, TimeoutError) as error:
             where = "any interface" if addresses is None else ", ".join(addresses)
             raise TrivetError(f"multicast can't be used on {where}: {error or repr(error)}") from error
         self._addresses = tuple(addresses or ())
         self._info: ServiceInfo | None = None
+
+    def _do(self, change: Coroutine[None, None, object]) -> None:
+        """In zeroconf's own loop."""
+        assert self._zeroconf.loop is not None, "it has one where none runs"
+        asyncio.run_coroutine_threadsafe(change, self._zeroconf.loop).result(LIMIT_S)
 
     async def _shut(self, site_id: str, hear: Hear) -> None:
         await self._zeroconf.async_wait_for_start()
@@ -173,7 +176,7 @@ class Mdns:
             reader.transport.set_protocol(Gate(inner, site_id, hear, self.budget, time.monotonic))
 
     def announce(self, announcement: Announcement) -> None:
-        """Say this from now on, three times at once. Raises TrivetError."""
+        """Say this from now on; the packets, three within half a second, are not waited for. Raises TrivetError."""
         info = ServiceInfo(
             TYPE,
             f"{announcement.instance}.{TYPE}",
@@ -185,9 +188,9 @@ class Mdns:
         try:
             if self._info is None:
                 # Names are hashes of keys: probing for a conflict would only delay.
-                self._zeroconf.register_service(info, cooperating_responders=True)
+                self._do(self._zeroconf.async_register_service(info, cooperating_responders=True))
             else:
-                self._zeroconf.update_service(info)
+                self._do(self._zeroconf.async_update_service(info))
         except (Error, OSError, TimeoutError) as error:
             raise TrivetError(f"this node can't be announced by mDNS: {error!r}") from error
         self._info = info

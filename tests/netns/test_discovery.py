@@ -12,13 +12,14 @@ import pytest
 
 from firstboot.network.address import PEERS_OPTION, Addressing, dhcp_lines, lines
 from firstboot.network.files import Lines, file_text
+from firstboot.plan import NetworkPlan
 from firstboot.seed import Seed
 from tests.netns import weather
 from tests.netns.agents import Agent, is_formed, says, wait_until
 from tests.netns.looks import pool, volumes
 from tests.netns.namespaces import SUBNET, Lab, Node
 from tests.netns.sites import DISK_BYTES, make_seed, make_site
-from tests.unit.firstboot.sites import issue, site
+from tests.unit.firstboot.sites import issue, plan, site
 
 DOMAIN = "example.test"
 CUT_S = 40.0
@@ -91,7 +92,9 @@ def test_without_a_common_subnet_they_meet_by_ipv6_and_say_what_is_wrong(machine
 def test_without_dhcp_and_ipv4_multicast_link_local_addresses_are_enough(machines: Lab) -> None:
     """They hear of each other by IPv6 only, and meet at the IPv4 addresses that networkd takes where no DHCP is."""
     weather.rule(machines.switch, "deaf4", f"ether type ip {weather.MDNS}")
-    agents = [Agent(machines.add_node(f"machine{number}"), seed) for number, seed in enumerate(site(3)[1], 1)]
+    auto = plan(3, network=NetworkPlan(method="auto"))
+    seeds = [seed.model_copy(update={"plan": auto}) for seed in site(3)[1]]
+    agents = [Agent(machines.add_node(f"machine{number}"), seed) for number, seed in enumerate(seeds, 1)]
     addresses = {f"node{agent.node.number}": f"169.254.7.{agent.node.number}" for agent in agents}
     for agent, address in zip(agents, addresses.values(), strict=True):
         agent.node.run("ip", "-4", "address", "flush", "dev", "eth0")

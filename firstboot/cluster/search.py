@@ -21,6 +21,8 @@ from firstboot.status import NodeStatus, PhaseState
 
 log = logging.getLogger(__name__)
 
+FOLLOW_S = 1.0
+
 
 class Search:
     """Announces from the first `follow` on; looks for others from `begin` on. `close` ends its threads."""
@@ -41,6 +43,9 @@ class Search:
         self._port = port
         self._slots = frozenset(slot.number for slot in seed.plan.slots)
         self._exchange: Exchange | None = None
+        self._clock = clock
+        self._followed_s: float | None = None
+        self._addresses: tuple[str, ...] = ()
         self._link: Link | None = None
         self._told: tuple[str | None, str | None] | None = None
         """The addresses that were shown to the others last."""
@@ -71,8 +76,14 @@ class Search:
         self._discovery.close()
 
     def follow(self) -> tuple[str, ...]:
-        """Be announced on the addresses that this node has now, whatever phase waits; those, or none."""
-        context = self._context
+        """Be announced on the addresses that this node has now, whatever phase waits; those, or none.
+
+        Addresses are looked at once a second at most: rounds may be shorter.
+        """
+        context, now_s = self._context, self._clock()
+        if self._followed_s is not None and now_s - self._followed_s < FOLLOW_S:
+            return self._addresses
+        self._followed_s = now_s
         with suppress(TrivetError):  # the card may be gone
             address, storage_address = current_addresses(context)
             if address is not None and address != context.address:
@@ -83,14 +94,14 @@ class Search:
                 context.storage_address = storage_address
         links = read_links()
         self._link = link_with(links, context.address)
-        addresses = reachable_addresses(links, context.address)
-        if self._link is None or not addresses:
+        self._addresses = reachable_addresses(links, context.address)
+        if self._link is None or not self._addresses:
             return ()
-        self._discovery.follow(addresses, networks_of(self._link))
+        self._discovery.follow(self._addresses, networks_of(self._link))
         told, self._told = self._told, (context.address, context.storage_address)
         if self._exchange is not None and told not in (None, self._told):
             self._exchange.move()
-        return addresses
+        return self._addresses
 
     def peers(self) -> list[Endpoint]:
         """Where members may be, other than by mDNS."""

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from builder.__main__ import run
-from builder.site import nodes, seeds
+from builder.site import discovery, nodes, seeds
+from builder.site.discovery import Hint
 from builder.site.folder import Site, open_site
 from builder.site.inventory import ansible_inventory
 from builder.site.nodes import NodeKeys, NodeReport
@@ -159,6 +160,23 @@ def test_status_of_nodes_that_answer(
     phases["192.0.2.2"] = "formed"
     assert run(["site", "status", "rack1", *both]) == Exit.OK
     assert capsys.readouterr().out.count("formed") == 2
+
+
+def test_status_says_why_a_node_waits_that_can_only_be_heard(
+    rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Until it is admitted it answers nobody, but it is announced with the reason that its console shows."""
+    said = Hint(2, ("192.0.2.2",), "disks", "no disk matches")
+    monkeypatch.setattr(discovery, "browse", lambda site_id, slots, timeout_s: (said,) if 2 in slots else ())
+    monkeypatch.setattr(nodes, "ask_status", lambda site, at: NodeReport(at, None, None, "no answer"))
+    assert run(["site", "status", "rack1", "--json"]) == Exit.WAITING
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, SiteStatus.model_json_schema(mode="serialization"))
+    (line,) = document["announced"]
+    assert (line["name"], line["phase"], line["reason"]) == ("node2", "disks", "no disk matches")
+    assert "node2" in document["missing"], "nothing of it is proved"
+    assert run(["site", "status", "rack1"]) == Exit.WAITING
+    assert "by mDNS, not proved" in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_site_is_formed_when_every_slot_is(rack1: Site) -> None:

@@ -87,6 +87,14 @@ class Exchange:
         self._callers = {**self._callers, slot: (caller, *known)[:CALLERS]}  # another thread reads it meanwhile
         self.wake()
 
+    def pace(self, pause_s: float) -> None:
+        """Pause that long between rounds from now on."""
+        self.pause_s = pause_s
+
+    def hurry(self) -> None:
+        """There is news for the others: begin the next round soon."""
+        self._wake.set()
+
     def close(self) -> None:
         self._stop.set()
         self._wake.set()

@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.cluster import attempts, enrolment, names
+from firstboot.cluster import attempts, enrolment, memberlist, names, removal, succession
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
+from firstboot.cluster.council import Council
 from firstboot.cluster.discovery import Announcement, Discovery
+from firstboot.cluster.enrolment import Renewal
 from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.members import Members
-from firstboot.cluster.roster import Contact
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import Credentials, client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.cluster.watch import Watch
 from firstboot.context import Context, Member
-from firstboot.errors import TrivetError
+from firstboot.errors import RefusedError, TrivetError
 from firstboot.network import connections
 from firstboot.network.facts import reachable_addresses, read_links
 from firstboot.network.packetfilter import THE_FILTER
 from firstboot.network.phase import current_addresses
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.plan import SlotPlan
-from firstboot.state import Journal, KnownMember
+from firstboot.state import Journal
 from firstboot.status import NodeStatus, PeerStatus
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Membership:
         *,
         status: Callable[[], NodeStatus],
         clock: Callable[[], float],
+        wake: Callable[[], None] = lambda: None,
         claims_path: Path = paths.CLAIMS,
         register_path: Path = paths.REGISTER,
         port: int = paths.ADMISSION_PORT,
@@ -70,11 +71,13 @@ class Membership:
         self._journal = journal
         self._status = status
         self._clock = clock
+        self._wake = wake
         self._claims_path = claims_path
         self._register_path = register_path
         self._port = port
         self._running: _Running | None = None
         self._following = threading.Lock()
+        self._enrolling = threading.Lock()
 
     def discover(self, context: Context) -> Outcome:
         """Open the admission service, announce this node, begin to visit the others."""
@@ -110,7 +113,7 @@ class Membership:
         self._update(context)
         for address in running.watch.twins.suspects:
             running.exchange.met(context.slot.number, address)
-        out = running.watch.keep_out()
+        out = removal.leave(running.assembly.removal) or running.watch.keep_out()
         if out is not None:
             return out
         missing = running.ballot.obstacle() if not running.assembly.is_member else None
@@ -126,12 +129,14 @@ class Membership:
     def _keep_members(self, context: Context, running: _Running) -> None:
         """Keep the members' names, and what is remembered of them, to where they answered last."""
         with self._following:
-            before, context.members = context.members, self._members(context, running)
+            before = memberlist.addresses(self._journal.document.members.values())
+            context.document, context.members = running.assembly.members, self._members(context, running)
+            now = memberlist.addresses(context.members.values())
             names.keep(context.members.values())
-            if _addresses(before) != _addresses(context.members):
+            if before != now:
                 THE_FILTER.follow(member.data_address for member in context.members.values())
-            connections.drop(_addresses(before) - _addresses(context.members))
-            self._journal.know_members({slot: _known(member) for slot, member in context.members.items()})
+            connections.drop(before - now)
+            self._journal.know_members({slot: memberlist.known(member) for slot, member in context.members.items()})
 
     def _follow(self, context: Context) -> None:
         """After each round of visits: follow addresses that changed, this node's own too.
@@ -142,7 +147,8 @@ class Membership:
         if running is None:
             return
         running.assembly.follow()
-        if "admit" not in context.finished:
+        self._pace(context, running)
+        if "admit" not in context.finished or running.assembly.removal:
             return
         address, storage_address = current_addresses(context)
         if address is not None and address != context.address:
@@ -153,6 +159,28 @@ class Membership:
             context.storage_address = storage_address
         self._announce(context, running)
         self._keep_members(context, running)
+        if "enrol" in context.finished:
+            self._succeed(context, running)
+
+    def _pace(self, context: Context, running: _Running) -> None:
+        """Visit each other often while something is to be agreed on."""
+        members = running.assembly.members
+        busy = "domains" not in context.finished or (members is not None and members.in_transition)
+        running.exchange.pace(FORMING_S if busy else KEEPING_S)
+
+    def _succeed(self, context: Context, running: _Running) -> None:
+        """Go on from one cluster authority to the next, where one was removed; show what came of it."""
+        members = running.assembly.members
+        with self._enrolling:
+            if members is not None:
+                succession.follow(context, running.assembly.council, members, running.assembly.answering())
+            self._show(running)
+
+    @staticmethod
+    def _show(running: _Running) -> None:
+        credentials = enrolment.member_credentials()
+        if credentials is not None and credentials != running.member:
+            running.server.members, running.member = server_context(credentials), credentials
 
     def found(self, context: Context) -> Outcome:
         """Decide who founds, once and for good."""
@@ -162,14 +190,15 @@ class Membership:
         running.assembly.follow_decision()
         members = running.assembly.members
         if members is not None and running.assembly.is_member:
-            context.founder_slot = members.founder
+            formed = "domains" in context.finished
+            present = {context.slot.number, *self.answering} if formed else members.nodes.values()
+            context.founder_slot = members.senior_of(present)
+        self._pace(context, running)
         if isinstance(decision, Outside) and context.founder_slot is not None:
-            running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
             return Done("this node joined the cluster")
         if isinstance(decision, WaitFor):
             return Wait(decision.reason, decision.hint, retry_s=HURRIED_S if running.ballot.hurried else None)
         self._journal.decide_founder(decision.slot)
-        running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
         founder = self._names(context)[decision.slot]
         return Done(
             "this node founds the cluster" if isinstance(decision, Found) else f"{founder} founds the cluster"
@@ -182,11 +211,38 @@ class Membership:
         trouble = running.watch.enrol(context)
         if trouble is not None:
             return trouble
-        outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
-        credentials = enrolment.member_credentials()
-        if credentials is not None and credentials != running.member:
-            running.server.members, running.member = server_context(credentials), credentials
+        with self._enrolling:
+            outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
+        self._succeed(context, running)
         return outcome
+
+    def renew(self, context: Context) -> Renewal:
+        """Issue this node another certificate now; Gluster takes it up with its next connection."""
+        if "enrol" not in context.finished:
+            raise RefusedError("this node has no certificate yet that could be renewed", hint="trivet-node status")
+        with self._enrolling:
+            renewal = enrolment.renew(context)
+            self._show(self._active())
+        return renewal
+
+    def removed(self, context: Context) -> Done | None:
+        """What every phase from enrol on comes to on a node that was removed: nothing."""
+        return Done(self._active().assembly.removal) if self.is_removed else None
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node was a member of its cluster and is none any more."""
+        return self._running is not None and bool(self._running.assembly.removal)
+
+    @property
+    def council(self) -> Council | None:
+        """This node's part in the members' document, once it has begun to look for the others."""
+        return self._running.assembly.council if self._running is not None else None
+
+    @property
+    def answering(self) -> frozenset[int]:
+        """The slots whose members answer this node."""
+        return frozenset(self._running.assembly.answering()) if self._running is not None else frozenset()
 
     @property
     def ballot(self) -> Ballot | None:
@@ -203,7 +259,7 @@ class Membership:
         roster = self._running.ballot.roster if self._running is not None else None
         claims = self._running.ballot.claims if self._running is not None else {}
         return tuple(
-            _peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
+            memberlist.peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
             for slot in context.plan.slots
             if slot.number != context.slot.number
         )
@@ -213,12 +269,17 @@ class Membership:
         if self._running is None:
             return []
         rivals = self._running.ballot.roster.rivals
+        members, own_id = self._running.assembly.members, self._running.ballot.identity.node_id
+        if self._running.assembly.removal:
+            return []  # the phase admit says so
         second = [
-            f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
+            removal.returned(members, node, rival)
+            or f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
             for node, rival in sorted(rivals.items())
-            if node != self._running.ballot.identity.node_id
+            if node != own_id
         ]
-        return second + self._running.watch.problems(context) + self._running.assembly.problems()
+        under_way = removal.under_way(members, self._running.assembly.answering(), own_id)
+        return second + self._running.watch.problems(context) + under_way
 
     def close(self) -> None:
         running, self._running = self._running, None
@@ -236,6 +297,7 @@ class Membership:
         seed = context.claimed_seed
         assert context.node_id is not None, "identity comes first"
         slots = self._names(context)
+        later = context.slot.later
         identity = Identity(seed.slot.number, context.node_id, seed.slot.seed_id, slots, run=secrets.token_hex(16))
         ballot = Ballot(
             self._claims_path,
@@ -243,7 +305,7 @@ class Membership:
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
-            cluster_exists="pool" in self._journal.document.phases,
+            cluster_exists=later or "pool" in self._journal.document.phases,
         )
         watch = Watch(
             identity,
@@ -262,6 +324,9 @@ class Membership:
             port=self._port,
             path=self._register_path,
             expected="enrol" in self._journal.document.phases,
+            authority=lambda: context.authority,
+            vacated=lambda slot: removal.vacated(context, slot),
+            changed=self._hurry,
         )
         hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
@@ -302,6 +367,12 @@ class Membership:
         exchange.start()
         return running
 
+    def _hurry(self) -> None:
+        """There is a new epoch: have everybody know it, and do what follows from it."""
+        if self._running is not None:
+            self._running.exchange.hurry()
+        self._wake()
+
     def _remembered(self, own_slot: int) -> tuple[str, ...]:
         return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
 
@@ -326,6 +397,8 @@ class Membership:
             storage_address=context.storage_address,
             epoch=members.epoch if members is not None else None,
             authority=context.authority,
+            certified=context.certified,
+            healing=context.healing,
             clock=watch.clocks.source,
             facts=watch.facts(),
             is_copy=watch.twins.is_copy,
@@ -338,34 +411,13 @@ class Membership:
 
     def _members(self, context: Context, running: _Running) -> dict[int, Member]:
         """Every slot's node, where it answers, or answered before this start, or was last known to."""
-        remembered, members = self._journal.document.members, {}
-        for slot, (node_id, slot_name) in self._holders(context, running).items():
-            here: Context | Contact | None = running.ballot.roster.contacts.get(slot)
-            if slot == context.slot.number:
-                here = context
-            known = remembered.get(slot)
-            before = known if known is not None and known.node_id == node_id else None
-            address = (here.address if here else None) or (before.address if before else None)
-            storage = (here.storage_address if here else None) or (before.storage_address if before else None)
-            if address is not None:
-                name = names.host_name(slot_name, context.claimed_seed.site.name)
-                members[slot] = Member(slot, slot_name, node_id, address, name, storage)
-        return members
-
-    def _holders(self, context: Context, running: _Running) -> dict[int, tuple[str, str]]:
-        """Node id and name by slot: the members once there are some, before that who claimed."""
-        members, planned = running.assembly.members, self._names(context)
-        if members is None:
-            return {slot: (node, planned[slot]) for slot, node in running.ballot.claims.items() if slot in planned}
-        return {slot: (node, members.slots[slot].name) for node, slot in members.nodes.items()}
+        planned = self._names(context)
+        held = memberlist.holders(running.assembly.members, running.ballot.claims, planned)
+        return memberlist.locate(context, held, running.ballot.roster.contacts, self._journal.document.members)
 
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
-        return {slot.number: slot.name for slot in context.plan.slots}
-
-
-def _addresses(members: Mapping[int, Member]) -> set[str]:
-    return {a for member in members.values() for a in (member.address, member.storage_address) if a is not None}
+        return memberlist.founding_names(context.plan, context.slot.number)
 
 
 def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> Mapping[int, str]:
@@ -373,10 +425,6 @@ def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) ->
     if members is None:
         return attempts.rest(names, ballot.votes.attempt)
     return {slot: members.slots[slot].name for slot in members.nodes.values()}
-
-
-def _known(member: Member) -> KnownMember:
-    return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
 
 
 def endpoint(peer: str, port: int) -> Endpoint:
@@ -389,14 +437,3 @@ def endpoint(peer: str, port: int) -> Endpoint:
     else:
         host, given = peer, ""
     return Endpoint(host, int(given) if given.isdecimal() and 0 < int(given) < 65536 else port)
-
-
-def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
-    return PeerStatus(
-        name=slot.name,
-        slot=slot.number,
-        node_id=node_id,
-        address=contact.address if contact else None,
-        storage_address=contact.storage_address if contact else None,
-        connected=contact is not None and contact.reachable,
-    )

@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.2."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.3."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from firstboot.cluster.likeness import Facts
 from firstboot.cluster.members import Epoch
 from firstboot.cluster.skew import Source
 from firstboot.model import Model
+from firstboot.plan import Name
 from firstboot.seed import Id
 
 
@@ -33,7 +34,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.2"
+    version: str = "2.3"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -52,6 +53,10 @@ class View(Model):
     """The latest epoch of the members' document that it knows."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
+    certified: Id | None = None
+    """Fingerprint of the cluster authority that its certificate is of."""
+    healing: tuple[Name, ...] = ()
+    """Volumes of which a brick here knows that another member's copy lacks something."""
     clock: Source = Source.OWN
     """What its clock follows. The time that it shows is the HTTP date of its answer."""
     facts: Facts | None = None

@@ -121,6 +121,16 @@ def add_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) ->
     _change(f"adding bricks to volume {volume}", "volume", "add-brick", volume, *layout, *bricks)
 
 
+def remove_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
+    """Take bricks out at once, without moving data; `layout` is `replica N`, the copies that are left of each file."""
+    _change(f"taking bricks out of volume {volume}", "volume", "remove-brick", volume, *layout, *bricks, "force")
+
+
+def detach(host: str) -> None:
+    """Take a node out of the pool, whether it answers or not; no volume may have bricks on it."""
+    _change(f"detaching {host}", "peer", "detach", host, "force")
+
+
 def heal_full(volume: str) -> None:
     """Have the self-heal daemons look at every file, not only at those that are known to differ."""
     _change(f"healing volume {volume}", "volume", "heal", volume, "full")

@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
-from firstboot.cluster.names import host_name
 from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, marks, options
+from firstboot.gluster import client, marks, options, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
-from firstboot.gluster.layout import Layout, PlacedBrick, volume_layout
+from firstboot.gluster.layout import PlacedBrick
 from firstboot.gluster.pool import compare, corrector, others
 from firstboot.gluster.shape import Growth, Shape, growth, is_part_of, shape
+from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.plan import VolumePlan
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WantedVolume:
-    """A volume as it should be. `names` are all its bricks as Gluster writes them, `host:/path`, in order."""
-
-    plan: VolumePlan
-    layout: Layout
-    names: dict[PlacedBrick, str]
-
-    def placed(self, found: VolumeInfo) -> tuple[PlacedBrick, ...] | None:
-        """The bricks of a volume in Gluster's order; None when one of them is not of the plan."""
-        by_name = {name: brick for brick, name in self.names.items()}
-        bricks = tuple(by_name[name] for name in found.bricks if name in by_name)
-        return bricks if len(bricks) == len(found.bricks) else None
-
-    def named(self, bricks: tuple[PlacedBrick, ...]) -> tuple[str, ...]:
-        return tuple(self.names[brick] for brick in bricks)
-
-
-def wanted_volumes(context: Context) -> tuple[WantedVolume, ...]:
-    """Every volume of the plan, with the stable names of all slots: those without a member too."""
-    site = context.claimed_seed.site.name
-    wanted = []
-    for volume in context.plan.volumes:
-        layout = volume_layout(context.plan, volume)
-        names = {
-            brick: f"{host_name(context.plan.slot(brick.slot).name, site)}:{brick_path(volume.name, brick.index)}"
-            for brick in layout.bricks
-        }
-        wanted.append(WantedVolume(volume, layout, names))
-    return tuple(wanted)
 
 
 def require_same(wanted: WantedVolume, found: VolumeInfo) -> tuple[PlacedBrick, ...]:
@@ -76,6 +42,11 @@ def form(context: Context) -> Outcome:
             found = _look(wanted)
             assert found is not None, "glusterd made it"
         bricks = require_same(wanted, found)
+        removing = removal.step(context, wanted, found, bricks) if found.status == "Started" else None
+        if removing is None and (changed := _look(wanted)) is not None and changed != found:
+            found, bricks = changed, require_same(wanted, changed)
+        if removing is not None:
+            return options.keep_closed(context, found) or removing
         waiting = _bring_up(context, wanted, found) or _complete(context, wanted, found, bricks)
         if waiting is not None:
             return waiting

@@ -50,7 +50,7 @@ def add_parsers(verbs: Verbs) -> None:
     )
     add.add_argument("number", type=int, metavar="NUMBER", help="the one after the last")
     add.add_argument("name", metavar="NAME", help="the host name of its machine")
-    add.add_argument("--seed", metavar="ID", help="the one seed that may have it; without, any new one of this slot")
+    add.add_argument("--seed", metavar="ID", help="the one seed that may have it")
     add.add_argument("--zone", metavar="ZONE", help="where it stands, if the site has zones")
     add.add_argument("--address", metavar="ADDRESS/LENGTH", help="its fixed address, for the record")
     release = actions.add_parser(
@@ -62,9 +62,7 @@ def add_parsers(verbs: Verbs) -> None:
         formatter_class=form,
     )
     release.add_argument("slot", metavar="SLOT", help=SLOT)
-    release.add_argument(
-        "--seed", metavar="ID", help="the one seed that may have it; without, any new one of this slot"
-    )
+    release.add_argument("--seed", metavar="ID", help="the one seed that may have it")
     release.add_argument("--yes", action="store_true", help="do not ask")
     close = actions.add_parser(
         "close",
@@ -82,9 +80,7 @@ def add_parsers(verbs: Verbs) -> None:
         epilog="examples:\n  trivet-node remove 1\n  trivet-node remove node1 --yes --json",
         formatter_class=form,
     )
-    remove.add_argument(
-        "slot", metavar="SLOT|NODE", help="number or name of its slot, or the beginning of its node id"
-    )
+    remove.add_argument("slot", metavar="SLOT|NODE", help="number or name of its slot, or part of its node id")
     remove.add_argument("--yes", action="store_true", help="do not ask")
     renew = verbs.add_parser(
         "renew",

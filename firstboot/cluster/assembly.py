@@ -221,9 +221,8 @@ class Assembly:
         members, node_id = self.members, contact.view.node_id
         if members is None or not self.is_member:
             return True
-        vouched = (
-            self._as_member(contact) is not None and not members.in_transition
-        )  # else a removed node can vouch, too
+        # A removed node can vouch for whomever it likes until its authority is replaced.
+        vouched = self._as_member(contact) is not None and not members.in_transition
         return node_id in members.nodes or (node_id not in members.removed and vouched)
 
     def _as_member(self, contact: Contact) -> Credentials | None:

@@ -122,7 +122,7 @@ def add_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) ->
 
 
 def remove_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
-    """Take bricks out at once, without moving data; `layout` is `replica N`, the copies that are left of each file."""
+    """Take bricks out at once, without moving data; `layout` is `replica N`, the copies left of each file."""
     _change(f"taking bricks out of volume {volume}", "volume", "remove-brick", volume, *layout, *bricks, "force")
 
 

@@ -27,8 +27,9 @@ class Layout:
 
 
 def volume_layout(plan: Plan, volume: VolumePlan) -> Layout:
-    """Lay a volume out over the slots that the site was founded of; copies are always on distinct nodes, and zones where there are some.
+    """Lay a volume out over the slots that the site was founded of.
 
+    Copies are always on distinct nodes, and in distinct zones where there are some.
     Raises BadInputError when the bricks are no whole number of sets, or a set would need one node twice.
     """
     count = plan.brick_class(volume.bricks).count

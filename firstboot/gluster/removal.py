@@ -1,4 +1,4 @@
-"""Takes who was removed out of Gluster: its bricks out of the volumes, where that is safe, then itself out of the pool."""
+"""Takes who was removed out of Gluster: its bricks out of the volumes where that is safe, then itself."""
 
 from __future__ import annotations
 

@@ -62,6 +62,7 @@ class Node:
             clock=lambda: time.monotonic() + yard.now_s,
             port=yard.port,
             path=folder / "register.json",
+            authority=lambda: "9" * 32 if self.member else None,
         )
         status = NodeStatus(phase="admit", state=PhaseState.RUNNING, reason="test", since=utc_now())
         self.server = AdmissionServer(

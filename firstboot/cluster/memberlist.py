@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from firstboot.cluster import names
+from firstboot.cluster import attempts, names
+from firstboot.cluster.claims import Ballot
 from firstboot.cluster.members import Members
 from firstboot.cluster.roster import Contact
 from firstboot.context import Context, Member
-from firstboot.plan import Plan, SlotPlan
+from firstboot.plan import Plan
 from firstboot.state import KnownMember
 from firstboot.status import PeerStatus
 
@@ -60,13 +61,20 @@ def known(member: Member) -> KnownMember:
     return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
 
 
-def peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
+def peer(slot: int, name: str, node_id: str | None, contact: Contact | None) -> PeerStatus:
     """A slot as mutual TLS sees it."""
     return PeerStatus(
-        name=slot.name,
-        slot=slot.number,
+        name=name,
+        slot=slot,
         node_id=node_id,
         address=contact.address if contact else None,
         storage_address=contact.storage_address if contact else None,
         connected=contact is not None and contact.reachable,
     )
+
+
+def asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> Mapping[int, str]:
+    """The slots whose machines count, with their names: the members', before that all but those left out."""
+    if members is None:
+        return attempts.rest(names, ballot.votes.attempt)
+    return {slot: members.slots[slot].name for slot in members.nodes.values()}

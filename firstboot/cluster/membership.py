@@ -6,11 +6,10 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.cluster import attempts, enrolment, memberlist, names, removal, succession
+from firstboot.cluster import enrolment, memberlist, names, removal, succession
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
@@ -22,9 +21,9 @@ from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
-from firstboot.cluster.members import Members
+from firstboot.cluster.running import Running, view_of
 from firstboot.cluster.server import AdmissionServer
-from firstboot.cluster.tls import Credentials, client_context, server_context
+from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.cluster.watch import Watch
 from firstboot.context import Context, Member
@@ -38,20 +37,6 @@ from firstboot.state import Journal
 from firstboot.status import NodeStatus, PeerStatus
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Running:
-    """What runs from the discover phase on."""
-
-    ballot: Ballot
-    server: AdmissionServer
-    discovery: Discovery
-    exchange: Exchange
-    watch: Watch
-    assembly: Assembly
-    member: Credentials | None = None
-    """What the service shows to members now."""
 
 
 class Membership:
@@ -75,7 +60,7 @@ class Membership:
         self._claims_path = claims_path
         self._register_path = register_path
         self._port = port
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._following = threading.Lock()
         self._enrolling = threading.Lock()
 
@@ -88,7 +73,7 @@ class Membership:
             Done(f"announced on {', '.join(addresses)}") if addresses else Wait("no address to announce this node on")
         )
 
-    def _announce(self, context: Context, running: _Running) -> tuple[str, ...]:
+    def _announce(self, context: Context, running: Running) -> tuple[str, ...]:
         """Announce this node on the addresses that it has now; those, or none."""
         addresses = reachable_addresses(read_links(), context.address)
         if not addresses:
@@ -126,7 +111,7 @@ class Membership:
         self._keep_members(context, running)
         return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
 
-    def _keep_members(self, context: Context, running: _Running) -> None:
+    def _keep_members(self, context: Context, running: Running) -> None:
         """Keep the members' names, and what is remembered of them, to where they answered last."""
         with self._following:
             before = memberlist.addresses(self._journal.document.members.values())
@@ -162,13 +147,13 @@ class Membership:
         if "enrol" in context.finished:
             self._succeed(context, running)
 
-    def _pace(self, context: Context, running: _Running) -> None:
+    def _pace(self, context: Context, running: Running) -> None:
         """Visit each other often while something is to be agreed on."""
         members = running.assembly.members
         busy = "domains" not in context.finished or (members is not None and members.in_transition)
         running.exchange.pace(FORMING_S if busy else KEEPING_S)
 
-    def _succeed(self, context: Context, running: _Running) -> None:
+    def _succeed(self, context: Context, running: Running) -> None:
         """Go on from one cluster authority to the next, where one was removed; show what came of it."""
         members = running.assembly.members
         with self._enrolling:
@@ -177,7 +162,7 @@ class Membership:
             self._show(running)
 
     @staticmethod
-    def _show(running: _Running) -> None:
+    def _show(running: Running) -> None:
         credentials = enrolment.member_credentials()
         if credentials is not None and credentials != running.member:
             running.server.members, running.member = server_context(credentials), credentials
@@ -256,12 +241,17 @@ class Membership:
 
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
-        roster = self._running.ballot.roster if self._running is not None else None
-        claims = self._running.ballot.claims if self._running is not None else {}
+        running, slots = self._running, self._names(context)
+        contacts = running.ballot.roster.contacts if running is not None else {}
+        held: Mapping[int, str] = running.ballot.claims if running is not None else {}
+        members = running.assembly.members if running is not None else None
+        if members is not None:
+            held = {slot: node for node, slot in members.nodes.items()}
+            slots = {slot: members.slots[slot].name for slot in held}
         return tuple(
-            memberlist.peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
-            for slot in context.plan.slots
-            if slot.number != context.slot.number
+            memberlist.peer(slot, name, held.get(slot), contacts.get(slot))
+            for slot, name in sorted(slots.items())
+            if slot != context.slot.number
         )
 
     def problems(self, context: Context) -> list[str]:
@@ -289,15 +279,14 @@ class Membership:
             running.discovery.close()
             running.server.close()
 
-    def _active(self) -> _Running:
+    def _active(self) -> Running:
         assert self._running is not None, "a phase before discover asked for the members"
         return self._running
 
-    def _open(self, context: Context) -> _Running:
+    def _open(self, context: Context) -> Running:
         seed = context.claimed_seed
         assert context.node_id is not None, "identity comes first"
         slots = self._names(context)
-        later = context.slot.later
         identity = Identity(seed.slot.number, context.node_id, seed.slot.seed_id, slots, run=secrets.token_hex(16))
         ballot = Ballot(
             self._claims_path,
@@ -305,14 +294,14 @@ class Membership:
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
-            cluster_exists=later or "pool" in self._journal.document.phases,
+            cluster_exists=context.slot.later or "pool" in self._journal.document.phases,
         )
         watch = Watch(
             identity,
             context,
             self._journal,
             read_links(),
-            asked=lambda: _asked(slots, ballot, assembly.members),
+            asked=lambda: memberlist.asked(slots, ballot, assembly.members),
             monotonic=self._clock,
         )
         assembly = Assembly(
@@ -361,7 +350,7 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        running = _Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch, assembly)
+        running = Running(ballot, server, Discovery(hints, exchange.wake), exchange, watch, assembly)
         self._running = running
         server.serve()
         exchange.start()
@@ -377,39 +366,13 @@ class Membership:
         return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
 
     def _view(self, context: Context, asked_by: str | None = None) -> View:
-        running, seed = self._active(), context.claimed_seed
-        ballot, watch = running.ballot, running.watch
-        members = running.assembly.members
-        votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
-        return View(
-            node_id=ballot.identity.node_id,
-            slot=seed.slot.number,
-            seed_id=seed.slot.seed_id,
-            phase=self._status().phase,
-            ready_disks="disks" in context.finished,
-            claims=dict(votes.claims),
-            releases=dict(votes.releases),
-            attempt=votes.attempt,
-            ready=votes.ready,
-            founder=votes.founder,
-            run=ballot.identity.run,
-            address=context.address,
-            storage_address=context.storage_address,
-            epoch=members.epoch if members is not None else None,
-            authority=context.authority,
-            certified=context.certified,
-            healing=context.healing,
-            clock=watch.clocks.source,
-            facts=watch.facts(),
-            is_copy=watch.twins.is_copy,
-            you=watch.twins.known(asked_by) if asked_by is not None else None,
-        )
+        return view_of(self._active(), context, self._status().phase, asked_by)
 
     def _update(self, context: Context) -> None:
         views = {slot: view for slot, view in self._active().ballot.roster.views.items() if isinstance(view, View)}
         context.views = {**views, context.slot.number: self._view(context)}
 
-    def _members(self, context: Context, running: _Running) -> dict[int, Member]:
+    def _members(self, context: Context, running: Running) -> dict[int, Member]:
         """Every slot's node, where it answers, or answered before this start, or was last known to."""
         planned = self._names(context)
         held = memberlist.holders(running.assembly.members, running.ballot.claims, planned)
@@ -418,13 +381,6 @@ class Membership:
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
         return memberlist.founding_names(context.plan, context.slot.number)
-
-
-def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> Mapping[int, str]:
-    """The slots whose machines count, with their names: the members', before that all but those left out."""
-    if members is None:
-        return attempts.rest(names, ballot.votes.attempt)
-    return {slot: members.slots[slot].name for slot in members.nodes.values()}
 
 
 def endpoint(peer: str, port: int) -> Endpoint:

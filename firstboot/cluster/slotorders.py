@@ -122,9 +122,7 @@ class SlotOrders:
         if node_id is not None:
             return members.nodes[node_id]
         slots = ", ".join(f"{slot} ({record.name})" for slot, record in sorted(members.slots.items()))
-        raise BadInputError(
-            f"the cluster has no slot or member {wanted or '(none was named)'}", hint=f"slots: {slots}"
-        )
+        raise BadInputError(f"the cluster has no slot or member {wanted}".rstrip(), hint=f"slots: {slots}")
 
     def _council(self) -> Council:
         council = self._membership.council

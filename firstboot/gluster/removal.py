@@ -53,7 +53,7 @@ def reduction(
     count = min(left)
     if len(left) == 1 and is_part_of(layout, kept, count, 0):
         return Reduction(("replica", str(count)), going)
-    if copies == 1 or left == {0}:
+    if not count:
         why = f"volume {volume} keeps data on it that is nowhere else"
     elif len(left) > 1:
         why = f"volume {volume} has bricks on it that only some of its files are copied to"

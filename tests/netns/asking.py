@@ -44,7 +44,8 @@ from firstboot.paths import ADMISSION_PORT, CLAIM, NODE_KEY, SEED
 from firstboot.seed import decode
 seed = decode(SEED.read_bytes(), source=SEED)
 credentials = NodeKey.load(NODE_KEY).credentials(seed, load_certificate(CLAIM.read_bytes()))
-with open_session(Endpoint(sys.argv[1], ADMISSION_PORT), client_context(credentials), site_id=seed.site.id) as session:
+there, context = Endpoint(sys.argv[1], ADMISSION_PORT), client_context(credentials)
+with open_session(there, context, site_id=seed.site.id) as session:
     print(session.ask("POST", "/v1/enrol", "{}").code)
 """
 

@@ -14,7 +14,8 @@ from firstboot.gluster import client, options
 from firstboot.gluster import volumes as room
 from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo
 from firstboot.gluster.options import option_group, parse_group
-from firstboot.gluster.volumes import possible, require_same, wanted_volumes
+from firstboot.gluster.volumes import possible, require_same
+from firstboot.gluster.wanted import wanted_volumes
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumeType
 from tests.unit.firstboot.gluster.formed import context, plan

@@ -111,7 +111,7 @@ def test_a_destroyed_founder_is_removed_and_replaced(machines: Lab, tmp_path: Pa
     assert order(second, "slot", "release", "1")["slots"][0]["state"] == "open"
     fourth = start(machines, "machine4", site, 1)
     now = [second, third, fourth]
-    wait_until("replaced", now, lambda: all(is_formed(agent) for agent in now))
+    wait_until("replaced", now, lambda: writer.count > 0 and all(is_formed(agent) for agent in now))
     (volume,) = volumes(second.node)
     assert (volume.replica, len(volume.bricks)) == (3, 3)
     assert fourth.node.run("hostname").stdout == "node1\n"

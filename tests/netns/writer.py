@@ -12,20 +12,34 @@ from tests.netns.namespaces import Node, die_with_parent
 END, DONE, TROUBLE = "/srv/end-writer", "/srv/written", "/srv/writer.log"
 BLOCKS = 64
 PROGRAM = f"""
-import hashlib, os, pathlib, sys
+import hashlib, os, pathlib, sys, time
 path, count = pathlib.Path(sys.argv[1]), 0
 path.touch()
+
+def content(count):
+    return hashlib.sha256(b"%d" % count).digest() * 128
+
+def look(count):
+    with open(path, "rb") as file:
+        file.seek(4096 * (count % {BLOCKS}))
+        return file.read(4096)
+
+def told(count, found):
+    older = [number for number in range(count % {BLOCKS}, count, {BLOCKS}) if content(number) == found]
+    return f"as block {{older[0]}}" if older else "as zeros" if not any(found) else f"as {{len(found)}} other bytes"
+
 while not os.path.exists("{END}"):
-    block = hashlib.sha256(b"%d" % count).digest() * 128
+    block = content(count)
     with open(path, "r+b") as file:
         file.seek(4096 * (count % {BLOCKS}))
         file.write(block)
         file.flush()
         os.fsync(file.fileno())
-    with open(path, "rb") as file:
-        file.seek(4096 * (count % {BLOCKS}))
-        if file.read(4096) != block:
-            sys.exit(f"block {{count}} was read as something else")
+    found = look(count)
+    if found != block:
+        at = time.strftime("%H:%M:%S")
+        time.sleep(2)
+        sys.exit(f"{{at}}: block {{count}} was read {{told(count, found)}}, and later {{look(count) == block}}")
     count += 1
     pathlib.Path("{DONE}").write_text(str(count))
 """

@@ -104,7 +104,7 @@ class Membership:
         missing = running.ballot.obstacle() if not running.assembly.is_member else None
         if missing is not None:
             refusal = running.assembly.refusal
-            return Wait(missing.reason + (f"; {refusal}" if refusal else ""), missing.hint)
+            return Wait(missing.reason + (f"; {refusal}" if refusal else ""), _later_hint(context) or missing.hint)
         trouble = running.watch.admit(context)
         if trouble is not None:
             return trouble
@@ -381,6 +381,12 @@ class Membership:
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
         return memberlist.founding_names(context.plan, context.slot.number)
+
+
+def _later_hint(context: Context) -> str:
+    """What to do where a machine of a slot that was added waits; empty for others."""
+    slot = context.slot
+    return f"on a member, unless that was done: trivet-node slot add {slot.number} {slot.name}" if slot.later else ""
 
 
 def endpoint(peer: str, port: int) -> Endpoint:

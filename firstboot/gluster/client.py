@@ -99,6 +99,11 @@ def online_bricks(volume: str) -> frozenset[str]:
     return parse_status(_ask(f"reading the state of volume {volume}", "volume", "status", volume))
 
 
+def clients(volume: str) -> dict[str, tuple[str, ...]]:
+    """By brick that is online, the hosts of its connected clients, each as often as it is connected."""
+    return parse_clients(_ask(f"reading the clients of volume {volume}", "volume", "status", volume, "clients"))
+
+
 def is_busy(volume: str) -> bool:
     """Whether anybody in the pool is changing a volume, which need not exist yet: found out by taking its lock."""
     try:
@@ -147,6 +152,11 @@ def set_options(volume: str, options: Mapping[str, str]) -> None:
     _change(f"tuning volume {volume}", "volume", "set", volume, *words)
 
 
+def reset_option(volume: str, option: str) -> None:
+    """Forget an option that was set."""
+    _change(f"resetting {option} of volume {volume}", "volume", "reset", volume, option)
+
+
 def start(volume: str) -> None:
     """Start a volume that was created."""
     _change(f"starting volume {volume}", "volume", "start", volume)
@@ -192,6 +202,17 @@ def parse_status(answer: ElementTree.Element) -> frozenset[str]:
         if path.startswith("/") and _text(node, "status") == "1" and port.isdigit():
             online.add(f"{_text(node, 'hostname')}:{path}")
     return frozenset(online)
+
+
+def parse_clients(answer: ElementTree.Element) -> dict[str, tuple[str, ...]]:
+    """The answer to `volume status NAME clients`."""
+    return {
+        f"{_text(node, 'hostname')}:{_text(node, 'path')}": tuple(
+            _text(client, "hostname").rpartition(":")[0] for client in node.iterfind("clientsStatus/client")
+        )
+        for node in answer.iterfind("volStatus/volumes/volume/node")
+        if _text(node, "status") == "1"
+    }
 
 
 def parse_answer(doing: str, text: str) -> ElementTree.Element:

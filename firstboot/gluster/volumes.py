@@ -6,11 +6,10 @@ import logging
 
 from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, marks, options, removal
+from firstboot.gluster import client, completion, marks, options, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
-from firstboot.gluster.pool import compare, corrector, others
-from firstboot.gluster.shape import Growth, Shape, growth, is_part_of, shape
+from firstboot.gluster.shape import Shape, is_part_of, shape
 from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
@@ -47,7 +46,7 @@ def form(context: Context) -> Outcome:
             found, bricks = changed, require_same(wanted, changed)
         if removing is not None:
             return options.keep_closed(context, found) or removing
-        waiting = _bring_up(context, wanted, found) or _complete(context, wanted, found, bricks)
+        waiting = _bring_up(context, wanted, found) or completion.step(context, wanted, found, bricks)
         if waiting is not None:
             return waiting
         lacking += _lacking(context, wanted, bricks)
@@ -110,34 +109,6 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
             "is that node up, and its brick mounted? trivet-node status there; gluster volume status",
         )
     return None
-
-
-def _complete(
-    context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]
-) -> Wait | None:
-    """Add the bricks of members that came after the volume was made; of those who can, the lowest slot does."""
-    settled = compare(client.pool(), others(context)).settled
-    ready = {context.slot.number, *(member.slot for member in settled if _has_disks(context, member.slot))}
-    grown = growth(wanted.layout, bricks, found.replica, ready)
-    if grown is None:
-        return None
-    if first := corrector(context):
-        return Wait(f"volume {found.name} gets more bricks: {first.name} adds them")
-    _add(context, wanted, grown)
-    return None
-
-
-def _add(context: Context, wanted: WantedVolume, grown: Growth) -> None:
-    name, added = wanted.plan.name, wanted.named(grown.bricks)
-    context.report(f"adding to volume {name}: {', '.join(added)}")
-    client.add_bricks(name, grown.words, added)
-    if grown.words:
-        client.heal_full(name)
-
-
-def _has_disks(context: Context, slot: int) -> bool:
-    view = context.views.get(slot)
-    return view is not None and view.ready_disks
 
 
 def _lacking(context: Context, wanted: WantedVolume, bricks: tuple[PlacedBrick, ...]) -> list[str]:

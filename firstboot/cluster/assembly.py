@@ -45,7 +45,7 @@ class Assembly:
         expected: bool = False,
         authority: Callable[[], str | None] = lambda: None,
         vacated: Callable[[int], str] = lambda _: "",
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[Members], None] = lambda _: None,
     ) -> None:
         """Raises RefusedError when the register is `expected` and not there; see Council.
 
@@ -248,7 +248,7 @@ class Assembly:
     def _changed(self, members: Members) -> None:
         log.info("the cluster's members are those of epoch %d now", members.epoch)
         self._ballot.know_members(members)
-        self._told()
+        self._told(members)
 
 
 def _ask(

@@ -78,3 +78,9 @@ def asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> 
     if members is None:
         return attempts.rest(names, ballot.votes.attempt)
     return {slot: members.slots[slot].name for slot in members.nodes.values()}
+
+
+def later_hint(context: Context) -> str:
+    """What to do where a machine of a slot that was added waits; empty for others."""
+    slot = context.slot
+    return f"on a member, unless that was done: trivet-node slot add {slot.number} {slot.name}" if slot.later else ""

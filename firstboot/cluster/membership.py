@@ -21,6 +21,7 @@ from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
+from firstboot.cluster.members import Members
 from firstboot.cluster.running import Running, view_of
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
@@ -104,7 +105,9 @@ class Membership:
         missing = running.ballot.obstacle() if not running.assembly.is_member else None
         if missing is not None:
             refusal = running.assembly.refusal
-            return Wait(missing.reason + (f"; {refusal}" if refusal else ""), _later_hint(context) or missing.hint)
+            return Wait(
+                missing.reason + (f"; {refusal}" if refusal else ""), memberlist.later_hint(context) or missing.hint
+            )
         trouble = running.watch.admit(context)
         if trouble is not None:
             return trouble
@@ -260,8 +263,6 @@ class Membership:
             return []
         rivals = self._running.ballot.roster.rivals
         members, own_id = self._running.assembly.members, self._running.ballot.identity.node_id
-        if self._running.assembly.removal:
-            return []  # the phase admit says so
         second = [
             removal.returned(members, node, rival)
             or f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
@@ -315,7 +316,7 @@ class Membership:
             expected="enrol" in self._journal.document.phases,
             authority=lambda: context.authority,
             vacated=lambda slot: removal.vacated(context, slot),
-            changed=self._hurry,
+            changed=lambda members: self._learnt(members, slots),
         )
         hints = Hints(frozenset(slots), self._clock)
         exchange = Exchange(
@@ -356,8 +357,9 @@ class Membership:
         exchange.start()
         return running
 
-    def _hurry(self) -> None:
-        """There is a new epoch: have everybody know it, and do what follows from it."""
+    def _learnt(self, members: Members, names: dict[int, str]) -> None:
+        """There is a new epoch: have everybody know it, and do what follows; a plan may be older than its slots."""
+        names.update({slot: record.name for slot, record in members.slots.items()})
         if self._running is not None:
             self._running.exchange.hurry()
         self._wake()
@@ -381,12 +383,6 @@ class Membership:
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
         return memberlist.founding_names(context.plan, context.slot.number)
-
-
-def _later_hint(context: Context) -> str:
-    """What to do where a machine of a slot that was added waits; empty for others."""
-    slot = context.slot
-    return f"on a member, unless that was done: trivet-node slot add {slot.number} {slot.name}" if slot.later else ""
 
 
 def endpoint(peer: str, port: int) -> Endpoint:

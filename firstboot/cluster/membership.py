@@ -18,11 +18,11 @@ from firstboot.cluster.council import Council
 from firstboot.cluster.discovery import Announcement, Discovery
 from firstboot.cluster.enrolment import Renewal
 from firstboot.cluster.events import Endpoint, Found, Identity, Outside, WaitFor
-from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
+from firstboot.cluster.exchange import HURRIED_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.hints import Hints
 from firstboot.cluster.members import Members
-from firstboot.cluster.running import Running, view_of
+from firstboot.cluster.running import Running, pace, view_of
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
@@ -135,7 +135,8 @@ class Membership:
         if running is None:
             return
         running.assembly.follow()
-        self._pace(context, running)
+        if pace(running, context):
+            self._wake()  # what follows from it is not to wait for the next look
         if "admit" not in context.finished or running.assembly.removal:
             return
         address, storage_address = current_addresses(context)
@@ -149,12 +150,6 @@ class Membership:
         self._keep_members(context, running)
         if "enrol" in context.finished:
             self._succeed(context, running)
-
-    def _pace(self, context: Context, running: Running) -> None:
-        """Visit each other often while something is to be agreed on."""
-        members = running.assembly.members
-        busy = "domains" not in context.finished or (members is not None and members.in_transition)
-        running.exchange.pace(FORMING_S if busy else KEEPING_S)
 
     def _succeed(self, context: Context, running: Running) -> None:
         """Go on from one cluster authority to the next, where one was removed; show what came of it."""
@@ -181,7 +176,7 @@ class Membership:
             formed = "domains" in context.finished
             present = {context.slot.number, *self.answering} if formed else members.nodes.values()
             context.founder_slot = members.senior_of(present)
-        self._pace(context, running)
+        pace(running, context)
         if isinstance(decision, Outside) and context.founder_slot is not None:
             return Done("this node joined the cluster")
         if isinstance(decision, WaitFor):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.discovery import Discovery
-from firstboot.cluster.exchange import Exchange
+from firstboot.cluster.exchange import FORMING_S, KEEPING_S, Exchange
 from firstboot.cluster.server import AdmissionServer
 from firstboot.cluster.tls import Credentials
 from firstboot.cluster.views import View
 from firstboot.cluster.watch import Watch
 from firstboot.context import Context
+from firstboot.reporter import FORMED
 
 
 @dataclass
@@ -27,6 +29,8 @@ class Running:
     assembly: Assembly
     member: Credentials | None = None
     """What the service shows to members now."""
+    shown: Mapping[int, object] = field(default_factory=dict)
+    """What the others showed last of where they are, by slot."""
 
 
 def view_of(running: Running, context: Context, phase: str, asked_by: str | None) -> View:
@@ -57,3 +61,14 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
         is_copy=watch.twins.is_copy,
         you=watch.twins.known(asked_by) if asked_by is not None else None,
     )
+
+
+def pace(running: Running, context: Context) -> bool:
+    """Visit each other often while something is to be agreed on; whether the others show something new."""
+    members, others = running.assembly.members, running.assembly.answering()
+    coming = members is not None and any(view.phase != FORMED for view in others.values())
+    busy = "domains" not in context.finished or coming or (members is not None and members.in_transition)
+    running.exchange.pace(FORMING_S if busy else KEEPING_S)
+    shown = {slot: (view.phase, view.epoch, view.certified, view.healing) for slot, view in others.items()}
+    is_new, running.shown = shown != running.shown, shown
+    return is_new

@@ -156,11 +156,6 @@ def set_options(volume: str, options: Mapping[str, str]) -> None:
     _change(f"tuning volume {volume}", "volume", "set", volume, *words)
 
 
-def reset_option(volume: str, option: str) -> None:
-    """Forget an option that was set."""
-    _change(f"resetting {option} of volume {volume}", "volume", "reset", volume, option)
-
-
 def start(volume: str) -> None:
     """Start a volume that was created."""
     _change(f"starting volume {volume}", "volume", "start", volume)

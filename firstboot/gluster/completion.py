@@ -16,7 +16,8 @@ from firstboot.phases import Wait
 
 HEALING = "cluster.self-heal-daemon"
 HELD = "user.trivet.heal"
-"""Set while healing is held back; its value is what HEALING is to be afterwards."""
+"""While healing is held back, what HEALING is to be afterwards; glusterd can't forget it, so later it is DONE."""
+DONE = "done"
 LOOKS, LOOK_PAUSE_S = 20, 0.5
 """So often, at once; clients take a new brick up within a second."""
 STARTS, START_PAUSE_S = 20, 0.5
@@ -32,7 +33,7 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
     settled = compare(client.pool(), others(context)).settled
     ready = {context.slot.number, *(member.slot for member in settled if _has_disks(context, member.slot))}
     grown = growth(wanted.layout, bricks, found.replica, ready)
-    if grown is None and HELD not in found.options:
+    if grown is None and not _is_held(found):
         return None
     if first := corrector(context):
         return Wait(f"volume {found.name} gets more bricks: {first.name} adds them, and has them healed")
@@ -65,7 +66,7 @@ def _count(clients: Collection[str], host: str) -> int:
 
 def _add(context: Context, wanted: WantedVolume, found: VolumeInfo, grown: Growth) -> None:
     name, added = wanted.plan.name, wanted.named(grown.bricks)
-    if grown.words and HELD not in found.options:
+    if grown.words and not _is_held(found):
         client.set_options(name, {HEALING: "off", HELD: _before(found)})
     context.report(f"adding to volume {name}: {', '.join(added)}")
     client.add_bricks(name, grown.words, added)
@@ -88,13 +89,17 @@ def _heal(found: VolumeInfo, bricks: Collection[str]) -> Wait | None:
     client.set_options(name, {HEALING: _before(found)})
     if _before(found) == "on":
         _start_healing(name)
-    client.reset_option(name, HELD)
+    client.set_options(name, {HELD: DONE})
     return None
+
+
+def _is_held(found: VolumeInfo) -> bool:
+    return found.options.get(HELD, DONE) != DONE
 
 
 def _before(found: VolumeInfo) -> str:
     """Whether there is healing while it is not held back: `on`, or an operator's `off`."""
-    return found.options.get(HELD, found.options.get(HEALING, "on"))
+    return found.options[HELD] if _is_held(found) else found.options.get(HEALING, "on")
 
 
 def _start_healing(name: str) -> None:

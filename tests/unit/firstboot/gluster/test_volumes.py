@@ -34,7 +34,7 @@ COMPLETED = [
     "add replica 3 node3",
     "set {'cluster.self-heal-daemon': 'on'}",
     "heal",
-    "reset user.trivet.heal",
+    "set {'user.trivet.heal': 'done'}",
 ]
 
 
@@ -72,12 +72,6 @@ class FakeGlusterd:
         assert self.volume is not None
         return dict.fromkeys(self.volume.bricks, ("10.91.7.1",)) if self.clients is None else self.clients
 
-    def reset_option(self, volume: str, option: str) -> None:
-        assert self.volume is not None
-        self.done.append(f"reset {option}")
-        left = {name: value for name, value in self.volume.options.items() if name != option}
-        self.volume = replace(self.volume, options=left)
-
     def set_group(self, volume: str, group: str) -> None:
         self.done.append(f"group {group}")
         self._set(parse_group(GROUP))
@@ -99,7 +93,7 @@ class FakeGlusterd:
 @pytest.fixture
 def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGlusterd]:
     fake = FakeGlusterd()
-    for name in ("create", "add_bricks", "heal_full", "set_group", "set_options", "reset_option", "start"):
+    for name in ("create", "add_bricks", "heal_full", "set_group", "set_options", "start"):
         monkeypatch.setattr(client, name, getattr(fake, name))
     monkeypatch.setattr(client, "clients", fake.who_is_connected)
     monkeypatch.setattr(completion, "LOOK_PAUSE_S", 0.0)
@@ -205,7 +199,7 @@ def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGl
     assert isinstance(room.form(founder), Done)
     assert glusterd.done == COMPLETED, "done already, nothing is changed"
     assert glusterd.volume is not None
-    assert HELD not in glusterd.volume.options
+    assert glusterd.volume.options[HELD] == "done"
 
 
 def lacking(founder: Context, **options: str) -> VolumeInfo:

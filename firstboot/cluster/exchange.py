@@ -7,7 +7,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from firstboot.cluster.claims import Ballot
@@ -77,7 +77,7 @@ class Exchange:
             self._wake.set()
 
     def go(self) -> None:
-        """A slot was claimed here: begin the next round soon, it may be the last that was missing."""
+        """There is news, such as a slot claimed here, which may be the last that was missing: begin a round soon."""
         self._wake.set()
 
     def met(self, slot: int, address: str) -> None:
@@ -87,13 +87,14 @@ class Exchange:
         self._callers = {**self._callers, slot: (caller, *known)[:CALLERS]}  # another thread reads it meanwhile
         self.wake()
 
+    def forget(self, nodes: Collection[str], slots: Collection[int]) -> None:
+        """These nodes are members no more, and those slots nobody's: where they were is not looked any more."""
+        self._hints.forget(nodes)
+        self._callers = {slot: callers for slot, callers in self._callers.items() if slot not in slots}
+
     def pace(self, pause_s: float) -> None:
         """Pause that long between rounds from now on."""
         self.pause_s = pause_s
-
-    def hurry(self) -> None:
-        """There is news for the others: begin the next round soon."""
-        self._wake.set()
 
     def close(self) -> None:
         self._stop.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 MAX_HINTS = 512
@@ -68,6 +68,11 @@ class Hints:
             self._hints[node_id] = hint
             self._make_room(slot)
         return before is None or (before.slot, before.addresses, before.port) != (slot, hint.addresses, port)
+
+    def forget(self, nodes: Collection[str]) -> None:
+        """Forget what is said of these nodes, until it is said again."""
+        with self._lock:
+            self._hints = {key: known for key, known in self._hints.items() if key not in nodes}
 
     def of_slot(self, slot: int) -> list[Hint]:
         """The hints of one slot, newest first."""

@@ -356,7 +356,9 @@ class Membership:
         """There is a new epoch: have everybody know it, and do what follows; a plan may be older than its slots."""
         names.update({slot: record.name for slot, record in members.slots.items()})
         if self._running is not None:
-            self._running.exchange.hurry()
+            vacant = [slot for slot, record in members.slots.items() if record.node_id is None]
+            self._running.exchange.forget(members.removed, vacant)
+            self._running.exchange.go()
         self._wake()
 
     def _remembered(self, own_slot: int) -> tuple[str, ...]:

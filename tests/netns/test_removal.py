@@ -174,7 +174,7 @@ def add_a_fourth_slot(machines: Lab, site: Site, agents: list[Agent]) -> None:
     """A slot that the members' plan does not have: its machine is one of them, with no brick."""
     site, slot = add_slot(site, Wish())
     late = start(machines, "machine5", site, slot.number)
-    wait_until("it waits", [late], lambda: says(late, "waiting", "has no slot 4"))
+    wait_until("it waits", [late], lambda: says(late, "waiting", "founded without slot 4 (node4)"))
     assert "the next slot is 4, not 7" in refusal(agents[0], "slot", "add", "7", "node7")
     assert late.seed is not None
     order(agents[0], "slot", "add", "4", "node4", "--seed", late.seed.slot.seed_id)
@@ -186,3 +186,18 @@ def add_a_fourth_slot(machines: Lab, site: Site, agents: list[Agent]) -> None:
         assert len(pool(agent.node).peers) == 3
         assert f"{late.node.address}\tnode4.lab" in (agent.node.read("/etc/hosts") or "")
     assert digest_of(late.node, PATH) == digest_of(agents[0].node, PATH)
+    remove_who_is_alive(late, agents)
+
+
+def remove_who_is_alive(gone: Agent, agents: list[Agent]) -> None:
+    """A member that runs is removed: it stops by itself, and the authority that it had is replaced, too."""
+    trusted = agents[0].node.read(TRUSTED)
+    said = refusal(agents[0], "slot", "release", "node4")
+    assert "answers: it is alive" in said
+    assert f"volume {VOLUME} loses nothing" in said
+    order(agents[0], "remove", "node4", "--yes")
+    wait_until("it knows", [gone], lambda: says(gone, "waiting", "was removed from the cluster in epoch"))
+    assert f":{GLUSTERD_PORT} " not in listening(gone.node)
+    wait_until("all is well", agents, lambda: rotated(agents) and all(is_formed(agent) for agent in agents))
+    assert agents[0].node.read(TRUSTED) != trusted
+    assert all(len(pool(agent.node).peers) == 2 for agent in agents)

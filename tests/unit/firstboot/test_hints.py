@@ -103,3 +103,12 @@ def test_useless_hints_are_refused() -> None:
 )
 def test_addresses_that_can_be_a_members(address: str, good: bool) -> None:
     assert usable(address) is good
+
+
+def test_who_is_a_member_no_more_is_forgotten_until_it_says_something_again() -> None:
+    hints = Hints(frozenset((1, 2)), Clock())
+    for node, slot in (("a" * 32, 1), ("b" * 32, 2)):
+        hints.add(node, slot, "formed", ("192.0.2.1",), 7463)
+    hints.forget({"a" * 32})
+    assert [len(hints.of_slot(slot)) for slot in (1, 2)] == [0, 1]
+    assert hints.add("a" * 32, 1, "formed", ("192.0.2.1",), 7463), "that is news"

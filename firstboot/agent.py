@@ -131,8 +131,10 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
 
 def _summary(context: Context) -> str:
     plan = context.plan
-    counts = {"node": len(plan.slots), "volume": len(plan.volumes), "storage domain": len(plan.domains)}
-    return "formed: " + ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts.items() if count)
+    counts = {"node": len(context.members), "volume": len(plan.volumes), "storage domain": len(plan.domains)}
+    told = ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts.items() if count)
+    without = "; this node came later, and has no brick of them" if context.slot.later and plan.volumes else ""
+    return f"formed: {told}{without}"
 
 
 @contextmanager

@@ -190,14 +190,19 @@ def add_a_fourth_slot(machines: Lab, site: Site, agents: list[Agent]) -> None:
 
 
 def remove_who_is_alive(gone: Agent, agents: list[Agent]) -> None:
-    """A member that runs is removed: it stops by itself, and the authority that it had is replaced, too."""
-    trusted = agents[0].node.read(TRUSTED)
+    """A member that runs is removed: it stops by itself. The agent of another one is off while the authority that all
+    four had is replaced: it gets the new one when it comes back."""
+    absent, there = agents[1], [agents[0], agents[2]]
+    trusted = absent.node.read(TRUSTED)
+    absent.kill()
     said = refusal(agents[0], "slot", "release", "node4")
     assert "answers: it is alive" in said
     assert f"volume {VOLUME} loses nothing" in said
     order(agents[0], "remove", "node4", "--yes")
     wait_until("it knows", [gone], lambda: says(gone, "waiting", "was removed from the cluster in epoch"))
     assert f":{GLUSTERD_PORT} " not in listening(gone.node)
+    wait_until("another authority", there, lambda: rotated(there) and there[0].node.read(TRUSTED) != trusted)
+    assert absent.node.read(TRUSTED) == trusted
+    absent.start()
     wait_until("all is well", agents, lambda: rotated(agents) and all(is_formed(agent) for agent in agents))
-    assert agents[0].node.read(TRUSTED) != trusted
     assert all(len(pool(agent.node).peers) == 2 for agent in agents)

@@ -336,6 +336,7 @@ class Membership:
                 assembly.members, role, watch.clocks.refusal(context.views, role.slot)
             ),
             members=assembly.answer,
+            removed=lambda node_id: assembly.members is not None and node_id in assembly.members.removed,
         )
         try:
             server = AdmissionServer(

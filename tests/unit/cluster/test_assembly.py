@@ -79,6 +79,7 @@ class Node:
                 met=lambda *_: None,
                 enrol=lambda _: Answer(409, {}),
                 members=self.assembly.answer,
+                removed=lambda node_id: bool(self.assembly.members) and node_id in self.members.removed,
                 ssh_folder=folder,
             ),
         )
@@ -339,3 +340,7 @@ def test_who_was_removed_learns_it(yard: Yard) -> None:
     yard.rounds(2)
     assert third.assembly.removal == "this node was removed from the cluster in epoch 2: turn it off"
     assert third.key.node_id not in {view.node_id for view in first.assembly.answering().values()}
+    endpoint, shown = Endpoint(first.address, yard.port), client_context(third.claim)
+    with open_session(endpoint, shown, site_id=third.seed.site.id) as session:
+        asked = [f"/v1/{what}" for what in ("view", "members", "status", "ssh-host-keys")]
+        assert [session.ask("GET", path).code for path in asked] == [200, 200, 403, 403]

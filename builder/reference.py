@@ -16,8 +16,9 @@ from builder.site.folder import SiteRecord
 from builder.site.reports import SiteList, SiteStatus, SlotList
 from firstboot.cluster.claims import ClaimsDocument
 from firstboot.cluster.council import MembersDocument, RegisterDocument
-from firstboot.cluster.enrolment import Enrolment
+from firstboot.cluster.enrolment import Enrolment, Renewal
 from firstboot.cluster.questions import QuestionDocument, ReactionDocument
+from firstboot.cluster.slotreport import SlotsReport, VacateReport
 from firstboot.cluster.twins import CopyDocument
 from firstboot.cluster.views import View
 from firstboot.cluster.without import WithoutReport
@@ -58,11 +59,14 @@ DOCUMENTS: tuple[type[Model], ...] = (
     QuestionDocument,
     ReactionDocument,
     RegisterDocument,
+    Renewal,
     Seed,
     SiteRecord,
     SiteList,
     SiteStatus,
     SlotList,
+    SlotsReport,
+    VacateReport,
     VersionReport,
     View,
     WithoutReport,

@@ -15,10 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from firstboot import paths
+from firstboot.alarm import Alarm
 from firstboot.cluster.membership import Membership
+from firstboot.cluster.slotorders import SlotOrders
 from firstboot.cluster.without import Without
 from firstboot.context import Context
-from firstboot.control import ControlServer
+from firstboot.control import ControlServer, Verb
 from firstboot.errors import RefusedError
 from firstboot.files import sweep
 from firstboot.heart import Heart
@@ -36,26 +38,32 @@ log = logging.getLogger(__name__)
 def serve(given_seed: Path | None) -> None:
     """Run until SIGTERM or SIGINT; raises RefusedError when another agent runs."""
     stop = threading.Event()
+    alarm = Alarm(stop)
+
+    def end(*_: object) -> None:
+        stop.set()
+        alarm.wake()
+
     faulthandler.enable()  # the watchdog kills with SIGABRT: the journal then says where the loop hung
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     for folder in (paths.STATE, paths.RUN):
         folder.mkdir(parents=True, exist_ok=True)
     with _alone():
         # Not only litter: a seed or a key can be among it. And what is read from now on may be shown to others.
         for path in sweep(paths.WRITTEN):
             log.info("removed %s, left by a write that was cut off", path)
-        _run(given_seed, stop)
+        _run(given_seed, stop, alarm)
 
 
-def _run(given_seed: Path | None, stop: threading.Event) -> None:
+def _run(given_seed: Path | None, stop: threading.Event, alarm: Alarm) -> None:
     heart = Heart(time.monotonic)
     beat_with(heart.beat)
     journal = Journal(paths.JOURNAL)
     reporter = Reporter(tuple(TITLES), now=utc_now)
     context = Context(report=reporter.progress)
     reporter.attach(context)
-    membership = Membership(journal, status=lambda: reporter.status, clock=time.monotonic)
+    membership = Membership(journal, status=lambda: reporter.status, clock=time.monotonic, wake=alarm.wake)
     reporter.read_facts_with(lambda: facts(context, membership))
     identity = Identity(journal, given_seed)
     runner = Runner(
@@ -64,23 +72,43 @@ def _run(given_seed: Path | None, stop: threading.Event) -> None:
         reporter=reporter,
         journal=journal,
         now=utc_now,
-        pause=stop.wait,
+        pause=alarm.pause,
         beat=heart.beat,
     )
-    without = Without(context, lambda: membership.ballot)
-    control = ControlServer(paths.CONTROL, {"without-look": without.look, "without": without.order})
+    control = ControlServer(paths.CONTROL, _verbs(context, membership))
     control.serve()
     reporter.publish()
     notify("READY=1")
     keep_alive(heart, stop)
     try:
-        if runner.form():
-            runner.keep(_summary, lambda: identity.problems() + membership.problems(context))
+        while runner.form() and runner.keep(
+            _summary,
+            lambda: identity.problems() + membership.problems(context),
+            until=lambda: membership.is_removed,
+        ):
+            log.warning("this node is no member any more")
     finally:
         notify("STOPPING=1")
         control.close()
         membership.close()
         log.info("the agent stops")
+
+
+def _verbs(context: Context, membership: Membership) -> dict[str, Verb]:
+    """The orders that operators give, by name; docs/formats.md lists them."""
+    without = Without(context, lambda: membership.ballot)
+    orders = SlotOrders(context, membership)
+    return {
+        "without-look": without.look,
+        "without": without.order,
+        "slots": orders.slots,
+        "slot-add": orders.add,
+        "slot-close": orders.close,
+        "vacate-look": orders.look,
+        "slot-release": orders.release,
+        "remove": orders.remove,
+        "renew": lambda _, __: membership.renew(context),
+    }
 
 
 def facts(context: Context, membership: Membership) -> dict[str, object]:
@@ -103,8 +131,10 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
 
 def _summary(context: Context) -> str:
     plan = context.plan
-    counts = {"node": len(plan.slots), "volume": len(plan.volumes), "storage domain": len(plan.domains)}
-    return "formed: " + ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts.items() if count)
+    counts = {"node": len(context.members), "volume": len(plan.volumes), "storage domain": len(plan.domains)}
+    told = ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in counts.items() if count)
+    without = "; this node came later, and has no brick of them" if context.slot.later and plan.volumes else ""
+    return f"formed: {told}{without}"
 
 
 @contextmanager

@@ -123,6 +123,12 @@ def keep(wanted: Mapping[str, str], folder: Path = paths.CHRONY_MEMBERS) -> bool
     return True
 
 
+def leave(folder: Path = paths.CHRONY_MEMBERS) -> None:
+    """Serve no members any more, and ask none."""
+    if (folder / APPLIED).exists():
+        keep(dict.fromkeys((KEYS, CONF, SOURCES), HEADER), folder)
+
+
 def _digest(wanted: Mapping[str, str], *names: str) -> str:
     return hashlib.sha256("\0".join(wanted[name] for name in names).encode()).hexdigest()
 

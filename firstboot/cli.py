@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from firstboot import paths
+from firstboot import paths, slotcli
 from firstboot.errors import BadInputError, Exit, MissingError, RefusedError
 
 EXAMPLES = """examples:
@@ -18,6 +18,8 @@ EXAMPLES = """examples:
   trivet-node status --json     the same for programs (docs/formats.md, trivet-status)
   trivet-node doctor            what is wrong with a node that waits or misbehaves, and what to do next
   trivet-node form --without 3  form the cluster although the machine of slot 3 does not come
+  trivet-node slot list         who is in the formed cluster; slot -h: how to change that
+  trivet-node remove 3          end the membership of a machine that is lost or given away
   trivet-node run --seed FILE   run the agent with a seed from a file instead of a medium
 """
 
@@ -29,6 +31,9 @@ def execute(arguments: Sequence[str]) -> Exit:
         "status": _status,
         "doctor": _doctor,
         "form": _form,
+        "slot": slotcli.slot,
+        "remove": slotcli.remove,
+        "renew": slotcli.renew,
         "run": _run,
         "version": _version,
         "phases": _phases,
@@ -74,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     forming.add_argument("--yes", action="store_true", help="do not ask")
     forming.add_argument("--json", action="store_true", help="print the report as a document (trivet-without)")
+    slotcli.add_parsers(verbs)
     run = verbs.add_parser(
         "run",
         help="run the agent (what trivet-firstboot.service does)",

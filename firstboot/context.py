@@ -11,6 +11,7 @@ from firstboot.seed import Seed
 from firstboot.status import NetworkStatus
 
 if TYPE_CHECKING:
+    from firstboot.cluster.members import Members
     from firstboot.cluster.tls import Credentials
     from firstboot.cluster.views import View
 
@@ -47,7 +48,13 @@ class Context:
     """By slot number, this node included; complete once admission is done."""
     founder_slot: int | None = None
     authority: str | None = None
-    """Fingerprint of the cluster authority that this node holds; the enrol phase sets it."""
+    """Fingerprint of the cluster authority that this node holds; the enrol phase keeps it."""
+    certified: str | None = None
+    """Fingerprint of the one that its certificate is of; the enrol phase keeps it."""
+    document: Members | None = None
+    """The latest epoch of the members' document that is known here; the admit phase keeps it."""
+    healing: tuple[str, ...] = ()
+    """Volumes of which a brick here knows that another member's copy lacks something; the volumes phase keeps it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
     storage_address: str | None = None

@@ -95,8 +95,13 @@ class _Handler(socketserver.StreamRequestHandler):
         self.connection.settimeout(None)
         log.info("an operator orders: %s %s", order.verb, order.arguments)
         try:
-            with server.one:
-                document = verb(order.arguments, lambda text: self._say({"progress": text}))
+            if not server.one.acquire(blocking=False):
+                self._tell("another order is being carried out: this one comes after it")
+                server.one.acquire()
+            try:
+                document = verb(order.arguments, self._tell)
+            finally:
+                server.one.release()
         except TrivetError as error:
             log.warning("%s is refused: %s", order.verb, error.message)
             self._say({"failed": _failure(error)})
@@ -105,6 +110,11 @@ class _Handler(socketserver.StreamRequestHandler):
             self._say({"failed": _failure(TrivetError(f"unexpected {type(error).__name__}: {error}"))})
         else:
             self._say({"done": document.model_dump(mode="json")})
+
+    def _tell(self, text: str) -> None:
+        """Say what is being done; an operator who does not wait for the end changes nothing about it."""
+        with suppress(OSError):
+            self._say({"progress": text})
 
     def _say(self, document: dict[str, object]) -> None:
         self.wfile.write(json.dumps(document).encode() + b"\n")

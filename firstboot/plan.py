@@ -64,6 +64,8 @@ class SlotPlan(Model):
     match: Match = Match()
     address: IPv4Interface | None = None
     storage_address: IPv4Interface | None = None
+    later: bool = False
+    """It was added to a founded site: its machine joins, and the volumes are laid out without it."""
 
 
 class Interface(Model):
@@ -213,7 +215,7 @@ class Plan(Model):
     """A whole site, as every node of it sees it. It holds no secret."""
 
     format: Literal["trivet-plan"] = "trivet-plan"
-    version: str = "1.1"
+    version: str = "1.2"
     name: Name
     mode: Mode
     image: ImagePlan

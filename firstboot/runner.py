@@ -63,8 +63,17 @@ class Runner:
         """Bring every phase to its end, in order; False when told to stop before that."""
         return all(self._complete(phase) for phase in self._phases)
 
-    def keep(self, reason: Callable[[Context], str], others: Callable[[], list[str]]) -> None:
-        """Check again and again that everything holds, until told to stop; `others` names more problems."""
+    def keep(
+        self,
+        reason: Callable[[Context], str],
+        others: Callable[[], list[str]],
+        *,
+        until: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Check again and again that everything holds; `others` names more problems.
+
+        Ends when told to stop: False; or when `until` says that the phases are to be gone through anew: True.
+        """
         self._reporter.refresh()
         self._reporter.form(reason(self._context))
         pause_s = TICK_S
@@ -72,8 +81,11 @@ class Runner:
             began = self._now()
             problems = self.check() + others()
             self._reporter.tick(problems)
+            if until():
+                return True
             took_s = (self._now() - began).total_seconds()
             pause_s = min(max(TICK_S, took_s * (REST_IN_TROUBLE if problems else REST)), MAX_TICK_S)
+        return False
 
     def check(self) -> list[str]:
         """Run every step once more; what is not as it should be, one line each."""

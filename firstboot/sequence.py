@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from firstboot.cluster.membership import Membership
 from firstboot.context import Context
 from firstboot.identity import Identity
@@ -21,10 +23,15 @@ TITLES = {
     "domains": "make the volumes storage domains",
 }
 
+AS_MEMBER = ("found", "enrol", "pool", "volumes", "domains")
+"""What a node does for its cluster, until that removes it."""
+
+Step = Callable[[Context], Outcome]
+
 
 def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
     """The phases of one run of the agent. Rooms that a mode does without are done at once and never imported."""
-    steps = {
+    steps: dict[str, Step] = {
         "identity": identity.step,
         "network": lambda context: _network(context, membership),
         "disks": _disks,
@@ -36,7 +43,13 @@ def sequence(identity: Identity, membership: Membership) -> tuple[Phase, ...]:
         "volumes": _volumes,
         "domains": _domains,
     }
+    for name in AS_MEMBER:
+        steps[name] = _unless_removed(membership, steps[name])
     return tuple(Phase(name, title, steps[name]) for name, title in TITLES.items())
+
+
+def _unless_removed(membership: Membership, step: Step) -> Step:
+    return lambda context: membership.removed(context) or step(context)
 
 
 def _network(context: Context, membership: Membership) -> Outcome:

@@ -181,6 +181,12 @@ def save_record(site: Site, record: SiteRecord) -> Site:
     return Site(site.path, record, site.plan)
 
 
+def save_plan(site: Site, plan: Plan) -> Site:
+    """Replace plan.json; only inside `changing`."""
+    write_atomic(site.path / "plan.json", _json(plan), mode=0o600)
+    return Site(site.path, site.record, plan)
+
+
 def _lock(handle: int, path: Path) -> None:
     deadline = time.monotonic() + LOCK_WAIT_S
     while True:

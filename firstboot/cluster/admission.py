@@ -32,16 +32,13 @@ class Pending:
 def consider(
     members: Members, own_id: str, answering: Collection[int], claim: ClaimSlot
 ) -> Admitted | Sponsor | Pending | Refusal:
-    """What becomes of a proved machine's claim. `answering`: the slots whose members answer this node.
-
-    Of those the lowest one proposes, so that not all do it at once; should two, one finds it done.
-    """
+    """What becomes of a proved machine's claim. `answering`: the slots whose members answer this node."""
     outcome = claim.apply(members)
     if isinstance(outcome, Refusal):
         return outcome
     if outcome == members:
         return Admitted()
-    slot = min(slot for node, slot in members.nodes.items() if node == own_id or slot in answering)
+    slot = members.first_of(own_id, answering)
     if members.slots[slot].node_id == own_id:
         return Sponsor(claim)
     return Pending(slot, members.slots[slot].name)

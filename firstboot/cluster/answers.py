@@ -13,6 +13,9 @@ from firstboot.cluster.trust import OperatorRole, SlotRole
 from firstboot.cluster.views import View
 from firstboot.status import NodeStatus
 
+OF_REMOVED = ("/v1/view", "/v1/members", "/v1/claim", "/v1/admit", "/v1/enrol")
+"""What a removed node may still ask: by these it learns that it is one."""
+
 
 class Answers:
     """Routes requests. What it tells is public within the site, but for what `enrol` hands on to members."""
@@ -27,6 +30,7 @@ class Answers:
         enrol: Callable[[SlotRole], Answer],
         claimed: Callable[[], None] = lambda: None,
         members: Callable[[Request], Answer | None] = lambda _: None,
+        removed: Callable[[str], bool] = lambda _: False,
         ssh_folder: Path = paths.SSH_HOST_KEYS,
     ) -> None:
         self._ballot = ballot
@@ -36,15 +40,18 @@ class Answers:
         self._enrol = enrol
         self._claimed = claimed
         self._members = members
+        self._removed = removed
         self._ssh_folder = ssh_folder
 
     def __call__(self, request: Request) -> Answer:
         """Answer; who holds a slot's certificate has just proved where it can be reached, which `met` is told."""
         if isinstance(request.role, SlotRole):
             self._met(request.role.slot, request.address)
+        asked_by = None if isinstance(request.role, OperatorRole) else request.role.node_id
+        if asked_by is not None and self._removed(asked_by) and request.path not in OF_REMOVED:
+            return Answer(403, {"error": "this node was removed from the cluster"})
         match request.method, request.path:
             case "GET", "/v1/view":
-                asked_by = None if isinstance(request.role, OperatorRole) else request.role.node_id
                 return Answer(200, self._view(asked_by).model_dump(mode="json"))
             case "GET", "/v1/status":
                 return Answer(200, self._status().model_dump(mode="json"))

@@ -43,13 +43,23 @@ class Assembly:
         port: int = paths.ADMISSION_PORT,
         path: Path = paths.REGISTER,
         expected: bool = False,
+        authority: Callable[[], str | None] = lambda: None,
+        vacated: Callable[[int], str] = lambda _: "",
+        changed: Callable[[Members], None] = lambda _: None,
     ) -> None:
-        """Raises RefusedError when the register is `expected` and not there; see Council."""
+        """Raises RefusedError when the register is `expected` and not there; see Council.
+
+        `authority` is the fingerprint of the one that this node holds; `vacated` says why a slot is not free yet,
+        although it is open; `changed` is told of a new epoch.
+        """
         self._ballot = ballot
         self._site_id = site_id
         self._names = dict(names)
         self._credentials = credentials
         self._port = port
+        self._authority = authority
+        self._vacated = vacated
+        self._told = changed
         self.refusal = ""
         """Why the members do not admit this machine; empty when it was not refused."""
         self.council = Council(
@@ -72,12 +82,25 @@ class Assembly:
         """Whether that has this node."""
         return self.members is not None and self._ballot.identity.node_id in self.members.nodes
 
-    def problems(self) -> list[str]:
-        """That this node was a member, and is none any more."""
+    @property
+    def removal(self) -> str:
+        """That this node was a member and is none any more; empty when it is not so."""
         members, node_id = self.members, self._ballot.identity.node_id
         if members is None or node_id not in members.removed:
-            return []
-        return [f"this node was removed from the cluster in epoch {members.removed[node_id].epoch}: turn it off"]
+            return ""
+        return f"this node was removed from the cluster in epoch {members.removed[node_id].epoch}: turn it off"
+
+    def answering(self) -> dict[int, View]:
+        """What the other members that answer this node said last, by slot."""
+        nodes, own_id = self.members.nodes if self.members is not None else {}, self._ballot.identity.node_id
+        return {
+            slot: contact.view
+            for slot, contact in self._ballot.roster.contacts.items()
+            if contact.reachable
+            and isinstance(contact.view, View)
+            and contact.view.node_id != own_id
+            and nodes.get(contact.view.node_id) == slot
+        }
 
     def follow(self) -> None:
         """After each round of visits: begin with the decision, learn later epochs, ask to be admitted."""
@@ -126,12 +149,17 @@ class Assembly:
         members = self.members
         if members is None or not self.is_member:
             return True
-        if role.node_id in members.removed:
-            return False
-        return isinstance(role, MemberRole) or role.node_id in members.nodes
+        return role.node_id in members.nodes or (
+            isinstance(role, MemberRole) and role.node_id not in members.removed and not members.in_transition
+        )
 
     def _admission(self, role: SlotRole) -> Answer:
         claim = ClaimSlot(role.slot, role.seed_id, role.node_id)
+        members = self.members
+        if members is not None and isinstance(claim.apply(members), Members) and role.node_id not in members.nodes:
+            why = self._vacated(role.slot)
+            if why:
+                return Answer(202, {"why": why})
         contacts = self._ballot.roster.contacts.items()
         match self.council.admit(claim, [slot for slot, contact in contacts if contact.reachable]):
             case Admitted() if self.members is not None:
@@ -193,12 +221,14 @@ class Assembly:
         members, node_id = self.members, contact.view.node_id
         if members is None or not self.is_member:
             return True
-        return node_id not in members.removed and (node_id in members.nodes or self._as_member(contact) is not None)
+        # A removed node can vouch for whomever it likes until its authority is replaced.
+        vouched = self._as_member(contact) is not None and not members.in_transition
+        return node_id in members.nodes or (node_id not in members.removed and vouched)
 
     def _as_member(self, contact: Contact) -> Credentials | None:
-        """What to show to that node as a member to a member; None when one of the two is none yet."""
-        enrolled = isinstance(contact.view, View) and contact.view.authority is not None
-        return self._credentials()[1] if enrolled else None
+        """What to show to that node as a member to a member; None when the two don't trust each other as that yet."""
+        theirs = contact.view.authority if isinstance(contact.view, View) else None
+        return self._credentials()[1] if theirs is not None and theirs == self._authority() else None
 
     def _request(
         self, contact: Contact, method: str, path: str, body: str | None, *, ok: tuple[int, ...]
@@ -218,6 +248,7 @@ class Assembly:
     def _changed(self, members: Members) -> None:
         log.info("the cluster's members are those of epoch %d now", members.epoch)
         self._ballot.know_members(members)
+        self._told(members)
 
 
 def _ask(

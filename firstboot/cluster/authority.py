@@ -110,6 +110,11 @@ def issue_member(
     return certificates.issue(authority, role.node_id, key, [role.dns_name, *names], not_after=not_after)
 
 
+def signer(certificate: x509.Certificate, trusted: Sequence[x509.Certificate]) -> x509.Certificate | None:
+    """Which of these authorities issued it; None: none of them."""
+    return next((authority for authority in trusted if issued_by(certificate, authority)), None)
+
+
 def stale(
     certificate: x509.Certificate, authority: Authority, role: MemberRole, names: Sequence[str], now: datetime
 ) -> str | None:
@@ -119,7 +124,7 @@ def stale(
             return "it is another node's"
     except BadInputError as error:
         return error.message
-    if not issued_by(certificate, authority.certificate):
+    if signer(certificate, authority.trusted) is None:
         return "it is of another cluster authority"
     held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if not set(names) <= set(held.get_values_for_type(x509.DNSName)):

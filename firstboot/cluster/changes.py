@@ -180,7 +180,8 @@ class RotateAuthority:
             return Refusal(Why.AUTHORITY_CHANGED, reason, "another operator was faster: look again")
         if len(members.authorities) == MAX_AUTHORITIES:
             return Refusal(Why.FULL, f"{MAX_AUTHORITIES} authorities are trusted: that is the most")
-        return _next(members, authorities=(self.fingerprint, *members.authorities))
+        after = _next(members, authorities=(self.fingerprint, *members.authorities))
+        return replace(after, rotated=after.epoch) if newest else after
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +216,7 @@ def _next(
         members.slots if slots is None else slots,
         members.removed if removed is None else removed,
         members.authorities if authorities is None else authorities,
+        members.rotated,
     )
 
 

@@ -98,8 +98,9 @@ class Core:
             case MembersKnown():
                 self.cluster_exists = True
                 self.identity = replace(self.identity, names={**self.identity.names, **event.names})
+                gone = set((self._holders or {}).values()) - set(event.holders.values())
                 self._holders = event.holders
-                self.roster = roster.settle(self.roster, event.holders)
+                self.roster = roster.settle(roster.forget(self.roster, gone), event.holders)
         return []
 
     def obstacle(self) -> WaitFor | None:

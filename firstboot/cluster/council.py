@@ -58,7 +58,7 @@ class RegisterDocument(Model):
     """The file's content; see firstboot.cluster.bids.RegisterState."""
 
     format: Literal["trivet-register"] = "trivet-register"
-    version: str = "1.0"
+    version: str = "1.1"
     site_id: Id
     members: Members | None = None
     promised: Bid = NO_BID
@@ -69,7 +69,7 @@ class MembersDocument(Model):
     """The document of one epoch, as members hand it on."""
 
     format: Literal["trivet-members"] = "trivet-members"
-    version: str = "1.0"
+    version: str = "1.1"
     members: Members
 
 
@@ -164,6 +164,11 @@ class Council:
             case GivenUp():
                 raise NotMadeError(wish.end)
         raise AssertionError("a wish ended without an end")
+
+    def propose(self, change: Change) -> None:
+        """Want a change that this node finds due, and look later what became of it; one at a time."""
+        if not self._register.busy:
+            self._want(change)
 
     def admit(self, claim: ClaimSlot, answering: Collection[int]) -> Admitted | Sponsor | Pending | Refusal | None:
         """What becomes of a proved machine's claim; None when this node is in no cluster. Does not wait for it.

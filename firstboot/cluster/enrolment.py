@@ -41,6 +41,33 @@ class Enrolment(Model):
     trusted: tuple[str, ...] = Field(max_length=authorities.MAX_TRUSTED)
 
 
+class Renewal(Model):
+    """What `trivet-node renew` prints with --json."""
+
+    format: Literal["trivet-renewal"] = "trivet-renewal"
+    version: str = "1.0"
+    node_id: str
+    serial: str
+    """The certificate's, in hex."""
+    authority: str
+    """Fingerprint of the cluster authority that it is of."""
+    not_after: datetime
+
+
+def renew(context: Context) -> Renewal:
+    """Issue this node another certificate, whatever it has; raises RefusedError without the authority."""
+    authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
+    if authority is None or context.node_id is None:
+        raise RefusedError("this node does not hold the cluster authority", hint=authorities.DAMAGED_HINT)
+    issued = issue(context, authority, "an operator wants it")
+    return Renewal(
+        node_id=context.node_id,
+        serial=f"{issued.serial_number:x}",
+        authority=authority.fingerprint,
+        not_after=issued.not_valid_after_utc,
+    )
+
+
 def step(context: Context, *, before: bool) -> Outcome:
     """Reach a member's certificate that is good for long; the founder makes the authority, the others ask for it.
 
@@ -113,7 +140,7 @@ def _ask(context: Context, holders: list[Member]) -> Authority | Wait:
     trouble = "no other member hands on the cluster authority, which this node had"
     for member in dict.fromkeys(asked):
         try:
-            given = _fetch(context, member)
+            given = fetch(context, member)
         except UnreachableError as error:
             trouble = f"{member.name} does not hand on the cluster authority: {error.message}"
             continue
@@ -123,7 +150,7 @@ def _ask(context: Context, holders: list[Member]) -> Authority | Wait:
     return Wait(trouble, f"trivet-node status on {founder.name}")
 
 
-def _fetch(context: Context, member: Member) -> Authority | None:
+def fetch(context: Context, member: Member) -> Authority | None:
     """Ask a member that this node knows by its node id; None before it holds it itself; raises UnreachableError."""
     endpoint = Endpoint(member.address, paths.ADMISSION_PORT)
     site_id = context.claimed_seed.site.id
@@ -151,6 +178,8 @@ def _error(reply: Reply) -> str:
 
 
 def _require_same(context: Context, authority: Authority) -> None:
+    if context.document is not None and context.document.authorities:
+        return  # there are several, for a while: the document says which
     for slot, view in sorted(context.views.items()):
         if slot in context.members and view.authority not in (None, authority.fingerprint):
             raise RefusedError(
@@ -161,18 +190,22 @@ def _require_same(context: Context, authority: Authority) -> None:
 
 
 def _keep_certificate(context: Context, authority: Authority) -> x509.Certificate:
-    key, site_id = NodeKey.load(paths.NODE_KEY), context.claimed_seed.site.id
-    names = member_names(context)
-    now = datetime.now(UTC)
-    held = _load_certificate()
+    role = MemberRole(context.claimed_seed.site.id, NodeKey.load(paths.NODE_KEY).node_id)
+    held = load_certificate_of_node()
     why = (
         "there is none"
         if held is None
-        else authorities.stale(held, authority, MemberRole(site_id, key.node_id), names, now)
+        else authorities.stale(held, authority, role, member_names(context), datetime.now(UTC))
     )
     if held is not None and why is None:
         return held
-    issued = authorities.issue_member(authority, site_id, key.key.public_key(), names, now)
+    return issue(context, authority, why)
+
+
+def issue(context: Context, authority: Authority, why: str | None) -> x509.Certificate:
+    """Have this node another certificate, and say why."""
+    key, site_id = NodeKey.load(paths.NODE_KEY).key, context.claimed_seed.site.id
+    issued = authorities.issue_member(authority, site_id, key.public_key(), member_names(context), datetime.now(UTC))
     write_atomic(paths.NODE_CERTIFICATE, certificates.pem(issued))
     log.info("this node's certificate was issued: %s", why)
     return issued
@@ -184,7 +217,8 @@ def member_names(context: Context) -> tuple[str, ...]:
     return (member.host_name, member.name)
 
 
-def _load_certificate() -> x509.Certificate | None:
+def load_certificate_of_node() -> x509.Certificate | None:
+    """This node's certificate as a member; None without one that can be read."""
     try:
         return load_certificate(paths.NODE_CERTIFICATE.read_bytes())
     except (FileNotFoundError, BadInputError):

@@ -98,7 +98,7 @@ class Exchange:
             self._wake.set()
 
     def go(self) -> None:
-        """A slot was claimed here: begin the next round soon, it may be the last that was missing."""
+        """There is news, such as a slot claimed here, which may be the last that was missing: begin a round soon."""
         self._wake.set()
 
     def met(self, slot: int, address: str) -> None:
@@ -124,6 +124,15 @@ class Exchange:
     def complete(self) -> bool:
         """Every other slot's holder answers at an address that can be used."""
         return all(self._answers(slot) for slot in self._slots if slot != self._own)
+
+    def forget(self, slots: Collection[int]) -> None:
+        """Nobody has these slots any more: where their nodes were is not looked any more."""
+        self._hints.forget(slots)
+        self._callers = {slot: callers for slot, callers in self._callers.items() if slot not in slots}
+
+    def pace(self, pause_s: float) -> None:
+        """Pause that long between rounds from now on."""
+        self.pause_s = pause_s
 
     def close(self) -> None:
         self._stop.set()

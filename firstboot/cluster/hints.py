@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, zip_longest
 
@@ -30,7 +30,7 @@ class Hints:
     A slot with too many of an IP version loses one that was tried in vain, else any.
     """
 
-    def __init__(self, slots: frozenset[int], clock: Callable[[], float], chance: random.Random) -> None:
+    def __init__(self, slots: Collection[int], clock: Callable[[], float], chance: random.Random) -> None:
         self._slots = slots
         self._clock = clock
         self._chance = chance
@@ -53,6 +53,12 @@ class Hints:
                 places[endpoint] = _Place(now_s)
                 self._make_room(slot, _is_ipv6(endpoint))
         return news
+
+    def forget(self, slots: Collection[int]) -> None:
+        """Forget what is said of these slots, until it is said again."""
+        with self._lock:
+            for slot in slots:
+                self._places.pop(slot, None)
 
     def of_slot(self, slot: int) -> list[Endpoint]:
         """Where to look for that slot: by chance where nobody looked yet, then where it is longest ago.

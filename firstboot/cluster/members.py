@@ -1,4 +1,4 @@
-"""Who is in a founded cluster: the document that its members agree on, epoch by epoch; format trivet-members 1."""
+"""Who is in a founded cluster: the document that its members agree on, epoch by epoch; format trivet-members 1.1."""
 
 from __future__ import annotations
 
@@ -47,13 +47,18 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """The document of one epoch. `authorities`: fingerprints of the trusted cluster authorities, newest first."""
+    """The document of one epoch.
+
+    `authorities`: fingerprints of the trusted cluster authorities, newest first; none before the first one was to be
+    replaced. `rotated`: the epoch in which the newest one replaced another.
+    """
 
     cluster_id: Id
     epoch: Epoch
     slots: Annotated[Mapping[Slot, SlotRecord], Field(min_length=1, max_length=MAX_SLOTS)]
     removed: Annotated[Mapping[Id, Removed], Field(max_length=MAX_REMOVED)] = field(default_factory=dict)
     authorities: Annotated[tuple[Id, ...], Field(max_length=MAX_AUTHORITIES)] = ()
+    rotated: Annotated[int, Field(ge=0, le=10**9)] = 0
 
     @property
     def nodes(self) -> dict[str, int]:
@@ -62,8 +67,29 @@ class Members:
 
     @property
     def founder(self) -> int:
-        """The slot whose member does what one has to do for all, as long as the pool is not there."""
-        return min(self.nodes.values())
+        """The slot whose member does what one has to do for all: the one that was a member for longest."""
+        return self.senior_of(self.nodes.values())
+
+    def senior_of(self, slots: Collection[int]) -> int:
+        """The slot of these whose member was one for longest."""
+        return min(slots, key=lambda slot: (self.slots[slot].since, slot))
+
+    def first_of(self, own_id: str, answering: Collection[int]) -> int:
+        """The slot whose member proposes what any of them could, so that not all do: the lowest of those that answer.
+
+        `answering`: the slots whose members answer this node. Should two see it otherwise, one finds it done.
+        """
+        return min(slot for node, slot in self.nodes.items() if node == own_id or slot in answering)
+
+    @property
+    def in_transition(self) -> bool:
+        """Whether the members are on their way from one cluster authority to the next."""
+        return self.needs_rotation or len(self.authorities) > 1
+
+    @property
+    def needs_rotation(self) -> bool:
+        """Whether somebody who is no member any more still has the newest authority's key."""
+        return any(removed.epoch > self.rotated for removed in self.removed.values())
 
     def is_majority(self, nodes: Collection[str]) -> bool:
         """Whether these are more than half of the members."""

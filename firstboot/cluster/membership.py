@@ -6,49 +6,36 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot import paths
-from firstboot.cluster import attempts, enrolment, names
+from firstboot.cluster import enrolment, memberlist, names, removal, succession
 from firstboot.cluster.answers import Answers
 from firstboot.cluster.assembly import Assembly
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant
+from firstboot.cluster.council import Council
+from firstboot.cluster.enrolment import Renewal
 from firstboot.cluster.events import Found, Identity, Outside, WaitFor
-from firstboot.cluster.exchange import FORMING_S, HURRIED_S, KEEPING_S, Exchange
+from firstboot.cluster.exchange import HURRIED_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.members import Members
-from firstboot.cluster.roster import Contact, reached
+from firstboot.cluster.running import Running, pace, view_of
 from firstboot.cluster.search import Search
 from firstboot.cluster.server import AdmissionServer
-from firstboot.cluster.tls import Credentials, client_context, server_context
+from firstboot.cluster.tls import client_context, server_context
 from firstboot.cluster.views import View
 from firstboot.cluster.watch import Watch
 from firstboot.context import Context, Member
-from firstboot.errors import TrivetError
+from firstboot.errors import RefusedError, TrivetError
 from firstboot.network import connections
 from firstboot.network.facts import read_links
 from firstboot.network.packetfilter import THE_FILTER
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.plan import SlotPlan
-from firstboot.state import Journal, KnownMember
+from firstboot.state import Journal
 from firstboot.status import NodeStatus, PeerStatus
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Running:
-    """What runs from the discover phase on."""
-
-    ballot: Ballot
-    server: AdmissionServer
-    exchange: Exchange
-    watch: Watch
-    assembly: Assembly
-    member: Credentials | None = None
-    """What the service shows to members now."""
 
 
 class Membership:
@@ -60,6 +47,7 @@ class Membership:
         *,
         status: Callable[[], NodeStatus],
         clock: Callable[[], float],
+        wake: Callable[[], None] = lambda: None,
         claims_path: Path = paths.CLAIMS,
         register_path: Path = paths.REGISTER,
         port: int = paths.ADMISSION_PORT,
@@ -67,12 +55,14 @@ class Membership:
         self._journal = journal
         self._status = status
         self._clock = clock
+        self._wake = wake
         self._claims_path = claims_path
         self._register_path = register_path
         self._port = port
         self._search: Search | None = None
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._following = threading.Lock()
+        self._enrolling = threading.Lock()
 
     def announce(self, context: Context) -> tuple[str, ...]:
         """Announce this node on the addresses that it has now; those, or none."""
@@ -98,29 +88,32 @@ class Membership:
         self._update(context)
         for address in running.watch.twins.suspects:
             running.exchange.met(context.slot.number, address)
-        out = running.watch.keep_out()
+        out = removal.leave(running.assembly.removal) or running.watch.keep_out()
         if out is not None:
             return out
         missing = running.ballot.obstacle() if not running.assembly.is_member else None
         if missing is not None:
             refusal = running.assembly.refusal
             said = f". Looked for by {self._searching.said()}" if "not appeared" in missing.reason else ""
-            return Wait(missing.reason + (f"; {refusal}" if refusal else "") + said, missing.hint)
+            hint = memberlist.later_hint(context) or missing.hint
+            return Wait(missing.reason + (f"; {refusal}" if refusal else "") + said, hint)
         trouble = running.watch.admit(context)
         if trouble is not None:
             return trouble
         self._keep_members(context, running)
         return Done(", ".join(f"{m.name} at {m.address}" for m in context.members.values()))
 
-    def _keep_members(self, context: Context, running: _Running) -> None:
+    def _keep_members(self, context: Context, running: Running) -> None:
         """Keep the members' names, and what is remembered of them, to where they answered last."""
         with self._following:
-            before, context.members = context.members, self._members(context, running)
+            before = memberlist.addresses(self._journal.document.members.values())
+            context.document, context.members = running.assembly.members, self._members(context, running)
+            now = memberlist.addresses(context.members.values())
             names.keep(context.members.values())
-            if _addresses(before) != _addresses(context.members):
+            if before != now:
                 THE_FILTER.follow(member.data_address for member in context.members.values())
-            connections.drop(_addresses(before) - _addresses(context.members))
-            self._journal.know_members({slot: _known(member) for slot, member in context.members.items()})
+            connections.drop(before - now)
+            self._journal.know_members({slot: memberlist.known(member) for slot, member in context.members.items()})
 
     def _follow(self, context: Context) -> None:
         """After each round of visits: follow addresses that changed, this node's own too.
@@ -131,9 +124,28 @@ class Membership:
         if running is None:
             return
         running.assembly.follow()
+        if pace(running, context):
+            self._wake()  # what follows from it is not to wait for the next look
         self._searching.follow()
-        if "admit" in context.finished:
-            self._keep_members(context, running)
+        if "admit" not in context.finished or running.assembly.removal:
+            return
+        self._keep_members(context, running)
+        if "enrol" in context.finished:
+            self._succeed(context, running)
+
+    def _succeed(self, context: Context, running: Running) -> None:
+        """Go on from one cluster authority to the next, where one was removed; show what came of it."""
+        members = running.assembly.members
+        with self._enrolling:
+            if members is not None:
+                succession.follow(context, running.assembly.council, members, running.assembly.answering())
+            self._show(running)
+
+    @staticmethod
+    def _show(running: Running) -> None:
+        credentials = enrolment.member_credentials()
+        if credentials is not None and credentials != running.member:
+            running.server.members, running.member = server_context(credentials), credentials
 
     def found(self, context: Context) -> Outcome:
         """Decide who founds, once and for good."""
@@ -143,14 +155,15 @@ class Membership:
         running.assembly.follow_decision()
         members = running.assembly.members
         if members is not None and running.assembly.is_member:
-            context.founder_slot = members.founder
+            formed = "domains" in context.finished
+            present = {context.slot.number, *self.answering} if formed else members.nodes.values()
+            context.founder_slot = members.senior_of(present)
+        pace(running, context)
         if isinstance(decision, Outside) and context.founder_slot is not None:
-            running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
             return Done("this node joined the cluster")
         if isinstance(decision, WaitFor):
             return Wait(decision.reason, decision.hint, retry_s=HURRIED_S if running.ballot.hurried else None)
         self._journal.decide_founder(decision.slot)
-        running.exchange.pause_s = FORMING_S if "domains" not in context.finished else KEEPING_S
         founder = self._names(context)[decision.slot]
         return Done(
             "this node founds the cluster" if isinstance(decision, Found) else f"{founder} founds the cluster"
@@ -163,11 +176,38 @@ class Membership:
         trouble = running.watch.enrol(context)
         if trouble is not None:
             return trouble
-        outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
-        credentials = enrolment.member_credentials()
-        if credentials is not None and credentials != running.member:
-            running.server.members, running.member = server_context(credentials), credentials
+        with self._enrolling:
+            outcome = enrolment.step(context, before="enrol" in self._journal.document.phases)
+        self._succeed(context, running)
         return outcome
+
+    def renew(self, context: Context) -> Renewal:
+        """Issue this node another certificate now; Gluster takes it up with its next connection."""
+        if "enrol" not in context.finished:
+            raise RefusedError("this node has no certificate yet that could be renewed", hint="trivet-node status")
+        with self._enrolling:
+            renewal = enrolment.renew(context)
+            self._show(self._active())
+        return renewal
+
+    def removed(self, context: Context) -> Done | None:
+        """What every phase from enrol on comes to on a node that was removed: nothing."""
+        return Done(self._active().assembly.removal) if self.is_removed else None
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether this node was a member of its cluster and is none any more."""
+        return self._running is not None and bool(self._running.assembly.removal)
+
+    @property
+    def council(self) -> Council | None:
+        """This node's part in the members' document, once it has begun to look for the others."""
+        return self._running.assembly.council if self._running is not None else None
+
+    @property
+    def answering(self) -> frozenset[int]:
+        """The slots whose members answer this node."""
+        return frozenset(self._running.assembly.answering()) if self._running is not None else frozenset()
 
     @property
     def ballot(self) -> Ballot | None:
@@ -181,12 +221,17 @@ class Membership:
 
     def peers(self, context: Context) -> tuple[PeerStatus, ...]:
         """The other slots as mutual TLS sees them; for sites without Gluster, and before its pool."""
-        roster = self._running.ballot.roster if self._running is not None else None
-        claims = self._running.ballot.claims if self._running is not None else {}
+        running, slots = self._running, self._names(context)
+        contacts = running.ballot.roster.contacts if running is not None else {}
+        held: Mapping[int, str] = running.ballot.claims if running is not None else {}
+        members = running.assembly.members if running is not None else None
+        if members is not None:
+            held = {slot: node for node, slot in members.nodes.items()}
+            slots = {slot: members.slots[slot].name for slot in held}
         return tuple(
-            _peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
-            for slot in context.plan.slots
-            if slot.number != context.slot.number
+            memberlist.peer(slot, name, held.get(slot), contacts.get(slot))
+            for slot, name in sorted(slots.items())
+            if slot != context.slot.number
         )
 
     def problems(self, context: Context) -> list[str]:
@@ -194,12 +239,15 @@ class Membership:
         if self._running is None:
             return []
         rivals = self._running.ballot.roster.rivals
+        members, own_id = self._running.assembly.members, self._running.ballot.identity.node_id
         second = [
-            f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
+            removal.returned(members, node, rival)
+            or f"a second machine has the seed of slot {rival.slot}: node {short(node)} at {rival.address}"
             for node, rival in sorted(rivals.items())
-            if node != self._running.ballot.identity.node_id
+            if node != own_id
         ]
-        return second + self._running.watch.problems(context) + self._running.assembly.problems()
+        under_way = removal.under_way(members, self._running.assembly.answering(), own_id)
+        return second + self._running.watch.problems(context) + under_way
 
     def close(self) -> None:
         running, self._running = self._running, None
@@ -210,7 +258,7 @@ class Membership:
         if self._search is not None:
             self._search.close()
 
-    def _active(self) -> _Running:
+    def _active(self) -> Running:
         assert self._running is not None, "a phase before discover asked for the members"
         return self._running
 
@@ -219,7 +267,7 @@ class Membership:
         assert self._search is not None, "a phase before network asked for the members"
         return self._search
 
-    def _open(self, context: Context) -> _Running:
+    def _open(self, context: Context) -> Running:
         seed = context.claimed_seed
         assert context.node_id is not None, "identity comes first"
         slots = self._names(context)
@@ -230,14 +278,14 @@ class Membership:
             site_id=seed.site.id,
             clock=self._clock,
             founder=self._journal.document.founder_slot,
-            cluster_exists="pool" in self._journal.document.phases,
+            cluster_exists=context.slot.later or "pool" in self._journal.document.phases,
         )
         watch = Watch(
             identity,
             context,
             self._journal,
             read_links(),
-            asked=lambda: _asked(slots, ballot, assembly.members),
+            asked=lambda: memberlist.asked(slots, ballot, assembly.members),
             monotonic=self._clock,
         )
         assembly = Assembly(
@@ -249,6 +297,9 @@ class Membership:
             port=self._port,
             path=self._register_path,
             expected="enrol" in self._journal.document.phases,
+            authority=lambda: context.authority,
+            vacated=lambda slot: removal.vacated(context, slot),
+            changed=lambda members: self._learnt(members, slots),
         )
         exchange = Exchange(
             ballot,
@@ -272,6 +323,7 @@ class Membership:
                 assembly.members, role, watch.clocks.refusal(context.views, role.slot)
             ),
             members=assembly.answer,
+            removed=lambda node_id: assembly.members is not None and node_id in assembly.members.removed,
         )
         try:
             server = AdmissionServer(
@@ -282,97 +334,39 @@ class Membership:
                 f"TCP port {self._port} can't be opened: {error.strerror}",
                 hint=f"what holds it: ss -ltnp 'sport = {self._port}'",
             ) from error
-        running = _Running(ballot, server, exchange, watch, assembly)
+        running = Running(ballot, server, exchange, watch, assembly)
         self._running = running
         server.serve()
         exchange.start()
         self._searching.begin(exchange)
         return running
 
+    def _learnt(self, members: Members, names: dict[int, str]) -> None:
+        """There is a new epoch: have everybody know it, and do what follows; a plan may be older than its slots."""
+        names.update({slot: record.name for slot, record in members.slots.items()})
+        if self._running is not None:
+            vacant = [slot for slot, record in members.slots.items() if record.node_id is None]
+            self._searching.know(members.slots)
+            self._running.exchange.forget(vacant)
+            self._running.exchange.go()
+        self._wake()
+
     def _remembered(self, own_slot: int) -> tuple[str, ...]:
         return tuple(m.address for slot, m in self._journal.document.members.items() if slot != own_slot)
 
     def _view(self, context: Context, asked_by: str | None = None) -> View:
-        running, seed = self._active(), context.claimed_seed
-        ballot, watch = running.ballot, running.watch
-        members = running.assembly.members
-        votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
-        return View(
-            node_id=ballot.identity.node_id,
-            slot=seed.slot.number,
-            seed_id=seed.slot.seed_id,
-            phase=self._status().phase,
-            ready_disks="disks" in context.finished,
-            claims=dict(votes.claims),
-            releases=dict(votes.releases),
-            attempt=votes.attempt,
-            ready=votes.ready,
-            founder=votes.founder,
-            run=ballot.identity.run,
-            address=context.address,
-            storage_address=context.storage_address,
-            epoch=members.epoch if members is not None else None,
-            reached=reached(ballot.roster),
-            authority=context.authority,
-            clock=watch.clocks.source,
-            facts=watch.facts(),
-            is_copy=watch.twins.is_copy,
-            you=watch.twins.known(asked_by) if asked_by is not None else None,
-        )
+        return view_of(self._active(), context, self._status().phase, asked_by)
 
     def _update(self, context: Context) -> None:
         views = {slot: view for slot, view in self._active().ballot.roster.views.items() if isinstance(view, View)}
         context.views = {**views, context.slot.number: self._view(context)}
 
-    def _members(self, context: Context, running: _Running) -> dict[int, Member]:
+    def _members(self, context: Context, running: Running) -> dict[int, Member]:
         """Every slot's node, where it answers, or answered before this start, or was last known to."""
-        remembered, members = self._journal.document.members, {}
-        for slot, (node_id, slot_name) in self._holders(context, running).items():
-            here: Context | Contact | None = running.ballot.roster.contacts.get(slot)
-            if slot == context.slot.number:
-                here = context
-            known = remembered.get(slot)
-            before = known if known is not None and known.node_id == node_id else None
-            address = (here.address if here else None) or (before.address if before else None)
-            storage = (here.storage_address if here else None) or (before.storage_address if before else None)
-            if address is not None:
-                name = names.host_name(slot_name, context.claimed_seed.site.name)
-                members[slot] = Member(slot, slot_name, node_id, address, name, storage)
-        return members
-
-    def _holders(self, context: Context, running: _Running) -> dict[int, tuple[str, str]]:
-        """Node id and name by slot: the members once there are some, before that who claimed."""
-        members, planned = running.assembly.members, self._names(context)
-        if members is None:
-            return {slot: (node, planned[slot]) for slot, node in running.ballot.claims.items() if slot in planned}
-        return {slot: (node, members.slots[slot].name) for node, slot in members.nodes.items()}
+        planned = self._names(context)
+        held = memberlist.holders(running.assembly.members, running.ballot.claims, planned)
+        return memberlist.locate(context, held, running.ballot.roster.contacts, self._journal.document.members)
 
     @staticmethod
     def _names(context: Context) -> dict[int, str]:
-        return {slot.number: slot.name for slot in context.plan.slots}
-
-
-def _addresses(members: Mapping[int, Member]) -> set[str]:
-    return {a for member in members.values() for a in (member.address, member.storage_address) if a is not None}
-
-
-def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) -> Mapping[int, str]:
-    """The slots whose machines count, with their names: the members', before that all but those left out."""
-    if members is None:
-        return attempts.rest(names, ballot.votes.attempt)
-    return {slot: members.slots[slot].name for slot in members.nodes.values()}
-
-
-def _known(member: Member) -> KnownMember:
-    return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
-
-
-def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
-    return PeerStatus(
-        name=slot.name,
-        slot=slot.number,
-        node_id=node_id,
-        address=contact.address if contact else None,
-        storage_address=contact.storage_address if contact else None,
-        connected=contact is not None and contact.reachable,
-    )
+        return memberlist.founding_names(context.plan, context.slot.number)

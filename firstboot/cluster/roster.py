@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from ipaddress import IPv4Address
@@ -133,6 +133,12 @@ def settle(roster: Roster, claims: Mapping[int, str]) -> Roster:
     contacts = {
         slot: contact for slot, contact in roster.contacts.items() if claims.get(slot) in (None, contact.view.node_id)
     }
+    return roster if len(contacts) == len(roster.contacts) else replace(roster, contacts=contacts)
+
+
+def forget(roster: Roster, nodes: Collection[str]) -> Roster:
+    """Forget where these nodes answered: they are members no more, and are not looked for."""
+    contacts = {slot: contact for slot, contact in roster.contacts.items() if contact.view.node_id not in nodes}
     return roster if len(contacts) == len(roster.contacts) else replace(roster, contacts=contacts)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from firstboot.cluster.announcement import Announcement
@@ -41,7 +41,7 @@ class Search:
         self._context = context
         self._status = status
         self._port = port
-        self._slots = frozenset(slot.number for slot in seed.plan.slots)
+        self._slots = {slot.number for slot in seed.plan.slots}
         self._exchange: Exchange | None = None
         self._clock = clock
         self._followed_s: float | None = None
@@ -70,6 +70,10 @@ class Search:
         """From now on there are visits that need to know where to go."""
         self._exchange = exchange
         self._fallbacks.start()
+
+    def know(self, slots: Collection[int]) -> None:
+        """Look for these slots, too: a plan may be older than they are."""
+        self._slots.update(slots)
 
     def close(self) -> None:
         self._fallbacks.close()
@@ -135,5 +139,5 @@ class Search:
             self._exchange.wake(slot)
 
     def _wake_all(self) -> None:
-        for slot in self._slots:
+        for slot in tuple(self._slots):
             self._wake(slot)

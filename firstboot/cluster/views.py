@@ -11,6 +11,7 @@ from firstboot.cluster.likeness import Facts
 from firstboot.cluster.members import Epoch
 from firstboot.cluster.skew import Source
 from firstboot.model import Model
+from firstboot.plan import Name
 from firstboot.seed import Id
 
 
@@ -54,6 +55,10 @@ class View(Model):
     """Slot → address where that slot's holder last proved itself to this node: where others may look for it."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
+    certified: Id | None = None
+    """Fingerprint of the cluster authority that its certificate is of."""
+    healing: tuple[Name, ...] = ()
+    """Volumes of which a brick here knows that another member's copy lacks something."""
     clock: Source = Source.OWN
     """What its clock follows. The time that it shows is the HTTP date of its answer."""
     facts: Facts | None = None

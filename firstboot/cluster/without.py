@@ -89,7 +89,8 @@ def volumes(context: Context, without: frozenset[int]) -> tuple[VolumeWithout, .
     """What becomes of each volume of the plan."""
     if not context.plan.mode.has_gluster:
         return ()
-    from firstboot.gluster.volumes import possible, wanted_volumes
+    from firstboot.gluster.volumes import possible
+    from firstboot.gluster.wanted import wanted_volumes
 
     left = frozenset(slot.number for slot in context.plan.slots) - without
     found = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from firstboot.services import start
 log = logging.getLogger(__name__)
 
 UNIT = "libvirtd"
+RECONNECT_LOOKS, RECONNECT_PAUSE_S = 20, 0.5
+"""Gluster's clients connect anew every three seconds."""
 FS = "http://libvirt.org/schemas/storagepool/fs/1.0"
 
 
@@ -132,6 +135,17 @@ def is_usable(domain: Domain) -> bool:
     return True
 
 
+def is_dead(domain: Domain) -> bool:
+    """Whether the target is no living mount, and stays so: one that lost all bricks for a moment looks the same."""
+    for _ in range(RECONNECT_LOOKS):
+        if is_usable(domain):
+            return False
+        if mounted_at(domain.target) is None:
+            return True
+        time.sleep(RECONNECT_PAUSE_S)
+    return True
+
+
 def _register(connection: libvirt.virConnect, domain: Domain, report: Callable[[str], None]) -> None:
     wanted = wanted_pool(domain)
     pool = _find(connection, domain.name)
@@ -146,7 +160,7 @@ def _register(connection: libvirt.virConnect, domain: Domain, report: Callable[[
         pool = connection.storagePoolDefineXML(render(wanted), 0)
     if not pool.autostart():
         pool.setAutostart(1)
-    if pool.isActive() and not is_usable(domain):
+    if pool.isActive() and is_dead(domain):
         # The mount died under it, with its client or at a start before glusterd: take it down and mount anew.
         report(f"the mount of {domain.name} is dead: starting its pool again")
         pool.destroy()

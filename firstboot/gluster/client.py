@@ -99,6 +99,11 @@ def online_bricks(volume: str) -> frozenset[str]:
     return parse_status(_ask(f"reading the state of volume {volume}", "volume", "status", volume))
 
 
+def clients(volume: str) -> dict[str, tuple[str, ...]]:
+    """By brick that is online, the hosts of its connected clients, each as often as it is connected."""
+    return parse_clients(_ask(f"reading the clients of volume {volume}", "volume", "status", volume, "clients"))
+
+
 def is_busy(volume: str) -> bool:
     """Whether anybody in the pool is changing a volume, which need not exist yet: found out by taking its lock."""
     try:
@@ -121,9 +126,23 @@ def add_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) ->
     _change(f"adding bricks to volume {volume}", "volume", "add-brick", volume, *layout, *bricks)
 
 
+def remove_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
+    """Take bricks out at once, without moving data; `layout` is `replica N`, the copies left of each file."""
+    _change(f"taking bricks out of volume {volume}", "volume", "remove-brick", volume, *layout, *bricks, "force")
+
+
+def detach(host: str) -> None:
+    """Take a node out of the pool, whether it answers or not; no volume may have bricks on it."""
+    _change(f"detaching {host}", "peer", "detach", host, "force")
+
+
 def heal_full(volume: str) -> None:
     """Have the self-heal daemons look at every file, not only at those that are known to differ."""
-    _change(f"healing volume {volume}", "volume", "heal", volume, "full")
+    # The one command whose answer is never XML: its exit code tells.
+    words = ["gluster", "--mode=script", "volume", "heal", volume, "full"]
+    done = run(words, timeout_s=CHANGE_LIMIT_S, check=False)
+    if not done.ok:
+        raise GlusterError(f"healing volume {volume}", " ".join((done.stderr or done.stdout).split()))
 
 
 def set_group(volume: str, group: str) -> None:
@@ -182,6 +201,17 @@ def parse_status(answer: ElementTree.Element) -> frozenset[str]:
         if path.startswith("/") and _text(node, "status") == "1" and port.isdigit():
             online.add(f"{_text(node, 'hostname')}:{path}")
     return frozenset(online)
+
+
+def parse_clients(answer: ElementTree.Element) -> dict[str, tuple[str, ...]]:
+    """The answer to `volume status NAME clients`."""
+    return {
+        f"{_text(node, 'hostname')}:{_text(node, 'path')}": tuple(
+            _text(client, "hostname").rpartition(":")[0] for client in node.iterfind("clientsStatus/client")
+        )
+        for node in answer.iterfind("volStatus/volumes/volume/node")
+        if _text(node, "status") == "1"
+    }
 
 
 def parse_answer(doing: str, text: str) -> ElementTree.Element:

@@ -27,13 +27,14 @@ class Layout:
 
 
 def volume_layout(plan: Plan, volume: VolumePlan) -> Layout:
-    """Lay a volume out over the plan's slots; copies are always on distinct nodes, and zones where there are some.
+    """Lay a volume out over the slots that the site was founded of.
 
+    Copies are always on distinct nodes, and in distinct zones where there are some.
     Raises BadInputError when the bricks are no whole number of sets, or a set would need one node twice.
     """
     count = plan.brick_class(volume.bricks).count
     set_size = 1 if volume.type is VolumeType.DISTRIBUTE else volume.replica
-    slots = _by_zone(plan.slots)
+    slots = _by_zone(tuple(slot for slot in plan.slots if not slot.later))
     total = len(slots) * count
     if set_size > len(slots):
         raise BadInputError(

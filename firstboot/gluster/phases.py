@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from firstboot.context import Context
 from firstboot.gluster import pool as trusted_pool
+from firstboot.gluster import removal
 from firstboot.gluster import volumes as gluster_volumes
 from firstboot.phases import Done, Outcome
 
@@ -17,6 +18,7 @@ def pool(context: Context) -> Outcome:
 
 def volumes(context: Context) -> Outcome:
     """Reach the plan's volumes, started, with every brick online."""
-    if not context.plan.mode.has_gluster or not context.plan.volumes:
-        return Done("no volumes planned")
-    return gluster_volumes.form(context)
+    if not context.plan.mode.has_gluster:
+        return Done("no Gluster in this mode")
+    outcome = gluster_volumes.form(context) if context.plan.volumes else Done("no volumes planned")
+    return removal.detach(context) or outcome

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from firstboot.context import Context, Member
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, handshake, store
+from firstboot.gluster import client, handshake, store, vacancies
 from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
 from firstboot.gluster.closing import UNIT, Closing
 from firstboot.phases import Done, Outcome, Wait
@@ -75,7 +75,7 @@ def form(context: Context) -> Outcome:
     if pool is None:
         return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
     comparison = compare(pool, others(context))
-    _refuse_foreign(comparison)
+    _refuse_foreign(context, comparison)
     if comparison.absent and context.is_founder:
         for member in comparison.absent:
             context.report(f"taking {member.name} into the pool")
@@ -84,7 +84,7 @@ def form(context: Context) -> Outcome:
             except GlusterError as error:
                 return _obstacle(member, error)
         comparison = compare(client.pool(), others(context))
-        _refuse_foreign(comparison)
+        _refuse_foreign(context, comparison)
     if comparison.absent:
         names = ", ".join(member.name for member in comparison.absent)
         if context.is_founder:
@@ -145,9 +145,11 @@ def _comes_back(context: Context) -> bool:
     return all(volume.name in known for volume in context.plan.volumes)
 
 
-def _refuse_foreign(comparison: Comparison) -> None:
-    if comparison.foreign:
-        names = ", ".join("/".join(peer.names) for peer in comparison.foreign)
+def _refuse_foreign(context: Context, comparison: Comparison) -> None:
+    leaving = vacancies.host_names(context)
+    foreign = [peer for peer in comparison.foreign if leaving.isdisjoint(peer.names)]
+    if foreign:
+        names = ", ".join("/".join(peer.names) for peer in foreign)
         raise RefusedError(
             f"glusterd has peers that are no members of this site: {names}",
             hint="if they are left from an earlier life of this machine: gluster peer detach NAME, on one node",

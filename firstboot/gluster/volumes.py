@@ -3,53 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
-from firstboot.cluster.names import host_name
 from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, marks, options
+from firstboot.gluster import client, completion, marks, options, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
-from firstboot.gluster.layout import Layout, PlacedBrick, volume_layout
-from firstboot.gluster.pool import compare, corrector, others
-from firstboot.gluster.shape import Growth, Shape, growth, is_part_of, shape
+from firstboot.gluster.layout import PlacedBrick
+from firstboot.gluster.shape import Shape, is_part_of, shape
+from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.plan import VolumePlan
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class WantedVolume:
-    """A volume as it should be. `names` are all its bricks as Gluster writes them, `host:/path`, in order."""
-
-    plan: VolumePlan
-    layout: Layout
-    names: dict[PlacedBrick, str]
-
-    def placed(self, found: VolumeInfo) -> tuple[PlacedBrick, ...] | None:
-        """The bricks of a volume in Gluster's order; None when one of them is not of the plan."""
-        by_name = {name: brick for brick, name in self.names.items()}
-        bricks = tuple(by_name[name] for name in found.bricks if name in by_name)
-        return bricks if len(bricks) == len(found.bricks) else None
-
-    def named(self, bricks: tuple[PlacedBrick, ...]) -> tuple[str, ...]:
-        return tuple(self.names[brick] for brick in bricks)
-
-
-def wanted_volumes(context: Context) -> tuple[WantedVolume, ...]:
-    """Every volume of the plan, with the stable names of all slots: those without a member too."""
-    site = context.claimed_seed.site.name
-    wanted = []
-    for volume in context.plan.volumes:
-        layout = volume_layout(context.plan, volume)
-        names = {
-            brick: f"{host_name(context.plan.slot(brick.slot).name, site)}:{brick_path(volume.name, brick.index)}"
-            for brick in layout.bricks
-        }
-        wanted.append(WantedVolume(volume, layout, names))
-    return tuple(wanted)
 
 
 def require_same(wanted: WantedVolume, found: VolumeInfo) -> tuple[PlacedBrick, ...]:
@@ -76,7 +41,12 @@ def form(context: Context) -> Outcome:
             found = _look(wanted)
             assert found is not None, "glusterd made it"
         bricks = require_same(wanted, found)
-        waiting = _bring_up(context, wanted, found) or _complete(context, wanted, found, bricks)
+        removing = removal.step(context, wanted, found, bricks) if found.status == "Started" else None
+        if removing is None and (changed := _look(wanted)) is not None and changed != found:
+            found, bricks = changed, require_same(wanted, changed)
+        if removing is not None:
+            return options.keep_closed(context, found) or removing
+        waiting = _bring_up(context, wanted, found) or completion.step(context, wanted, found, bricks)
         if waiting is not None:
             return waiting
         lacking += _lacking(context, wanted, bricks)
@@ -139,34 +109,6 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
             "is that node up, and its brick mounted? trivet-node status there; gluster volume status",
         )
     return None
-
-
-def _complete(
-    context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]
-) -> Wait | None:
-    """Add the bricks of members that came after the volume was made; of those who can, the lowest slot does."""
-    settled = compare(client.pool(), others(context)).settled
-    ready = {context.slot.number, *(member.slot for member in settled if _has_disks(context, member.slot))}
-    grown = growth(wanted.layout, bricks, found.replica, ready)
-    if grown is None:
-        return None
-    if first := corrector(context):
-        return Wait(f"volume {found.name} gets more bricks: {first.name} adds them")
-    _add(context, wanted, grown)
-    return None
-
-
-def _add(context: Context, wanted: WantedVolume, grown: Growth) -> None:
-    name, added = wanted.plan.name, wanted.named(grown.bricks)
-    context.report(f"adding to volume {name}: {', '.join(added)}")
-    client.add_bricks(name, grown.words, added)
-    if grown.words:
-        client.heal_full(name)
-
-
-def _has_disks(context: Context, slot: int) -> bool:
-    view = context.views.get(slot)
-    return view is not None and view.ready_disks
 
 
 def _lacking(context: Context, wanted: WantedVolume, bricks: tuple[PlacedBrick, ...]) -> list[str]:

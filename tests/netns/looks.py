@@ -76,3 +76,17 @@ def digest(disk: LoopDisk) -> str:
 def listening(node: Node) -> str:
     """The TCP sockets that wait for connections."""
     return node.run("ss", "-Hltn").stdout
+
+
+def brick_ports(node: Node, volume: str) -> set[int]:
+    """The TCP ports of a volume's bricks on this node."""
+    status = gluster(node, "volume", "status", volume)
+    return {
+        int(port)
+        for brick in status.iterfind("volStatus/volumes/volume/node")
+        if (port := brick.findtext("port") or "").isdigit() and brick.findtext("peerid") == own_uuid(node)
+    }
+
+
+def own_uuid(node: Node) -> str:
+    return pool(node).own_uuid

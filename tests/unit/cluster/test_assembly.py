@@ -49,6 +49,7 @@ class Node:
         self.key = NodeKey.load_or_make(folder / "node.key")
         self.claim = credentials(seed, self.key)
         self.member: Credentials | None = None
+        self.occupied = ""
         identity = Identity(seed.slot.number, self.key.node_id, seed.slot.seed_id, NAMES, run="7" * 32)
         patience = Patience(release_after_s=0, grace_s=0)
         self.ballot = Ballot(
@@ -62,6 +63,8 @@ class Node:
             clock=lambda: time.monotonic() + yard.now_s,
             port=yard.port,
             path=folder / "register.json",
+            authority=lambda: "9" * 32 if self.member else None,
+            vacated=lambda _: self.occupied,
         )
         status = NodeStatus(phase="admit", state=PhaseState.RUNNING, reason="test", since=utc_now())
         self.server = AdmissionServer(
@@ -76,6 +79,7 @@ class Node:
                 met=lambda *_: None,
                 enrol=lambda _: Answer(409, {}),
                 members=self.assembly.answer,
+                removed=lambda node_id: bool(self.assembly.members) and node_id in self.members.removed,
                 ssh_folder=folder,
             ),
         )
@@ -299,3 +303,44 @@ def test_members_ask_each_other_with_their_own_certificates(yard: Yard) -> None:
     assert third.assembly.council.make(None).epoch == 2
     with pytest.raises(UnreachableError, match="no certificate of this site|TLS failed"):
         second.post(first, "/v1/register", {})
+
+
+def test_a_slot_is_given_to_nobody_while_its_former_node_is_in_the_pool(yard: Yard) -> None:
+    root, seeds = site()
+    first, _, third = (yard.start(seed) for seed in seeds)
+    yard.rounds(4)
+    yard.power_off(third)
+    first.assembly.council.make(ReleaseSlot(3, third.key.node_id))
+    first.occupied = "the node that held slot 3 is still in the pool"
+    new = yard.start(issue(root, 3))
+    assert new.post(first, "/v1/admit", {}) == (202, {"why": first.occupied})
+    first.occupied = ""
+    assert new.post(first, "/v1/admit", {})[1]["why"] != first.occupied
+
+
+def test_while_the_authority_is_replaced_only_the_document_vouches(yard: Yard) -> None:
+    first, second, third = founded(yard)
+    authority = authorities.create("demo")
+    for node in (first, second):
+        node.enrol(authority)
+    forged = yard.start(third.seed)
+    forged.enrol(authority)
+    question = question_document(Prepare(first.members, Bid(99, forged.key.node_id)))
+    body = question.model_dump(mode="json", exclude_none=True)
+    assert forged.post(first, "/v1/register", body, as_member=True)[0] == 200, "it may be a member by now"
+    first.assembly.council.make(RemoveNode(third.key.node_id))
+    assert forged.post(first, "/v1/register", body, as_member=True)[0] == 403, "who was removed may have made it one"
+    assert second.assembly.council.make(None).in_transition
+
+
+def test_who_was_removed_learns_it(yard: Yard) -> None:
+    first, _, third = founded(yard)
+    first.assembly.council.make(RemoveNode(third.key.node_id))
+    assert third.assembly.removal == ""
+    yard.rounds(2)
+    assert third.assembly.removal == "this node was removed from the cluster in epoch 2: turn it off"
+    assert third.key.node_id not in {view.node_id for view in first.assembly.answering().values()}
+    endpoint, shown = Endpoint(first.address, yard.port), client_context(third.claim)
+    with open_session(endpoint, shown, site_id=third.seed.site.id) as session:
+        asked = [f"/v1/{what}" for what in ("view", "members", "status", "ssh-host-keys")]
+        assert [session.ask("GET", path).code for path in asked] == [200, 200, 403, 403]

@@ -87,3 +87,16 @@ def test_a_server_is_neither_a_member_nor_the_own_clock(text: str, server: bool)
 def test_odd_words_of_chronyc_are_refused(text: str) -> None:
     with pytest.raises(TrivetError, match="chronyc printed"):
         parse_tracking(text)
+
+
+def test_who_leaves_serves_nobody(told: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "chrony"
+    chrony.leave(folder)
+    assert told == [], "it had nothing to do with members"
+    chrony.keep(files(THREE, 1, KEY), folder)
+    told.clear()
+    chrony.leave(folder)
+    assert len(told) == 1, "chrony reads its files anew"
+    assert all("192.0.2." not in (folder / name).read_text() for name in (CONF, SOURCES, KEYS))
+    chrony.leave(folder)
+    assert len(told) == 1

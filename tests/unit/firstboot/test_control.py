@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -85,3 +86,49 @@ def test_another_user_is_refused(door: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_without_an_agent_there_is_nobody_to_order(tmp_path: Path) -> None:
     with pytest.raises(MissingError, match="no agent runs"):
         order(tmp_path / "none.sock", "add", {}, lambda _: None)
+
+
+def test_who_does_not_wait_for_the_end_changes_nothing(tmp_path: Path) -> None:
+    begun, done = threading.Event(), threading.Event()
+
+    def slow(arguments: Mapping[str, object], progress: Progress) -> Model:
+        begun.set()
+        progress("after the other end has gone, many times over")
+        for _ in range(100):
+            progress("still there?" * 1000)
+        done.set()
+        return Sum(total=0)
+
+    server = ControlServer(tmp_path / "control.sock", {"slow": slow})
+    server.serve()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as gone:
+        gone.connect(str(tmp_path / "control.sock"))
+        gone.sendall(control.Order(verb="slow").model_dump_json().encode() + b"\n")
+        assert begun.wait(60)
+    assert done.wait(60), "the order was given up"
+    server.close()
+
+
+def test_one_order_comes_after_the_other(tmp_path: Path) -> None:
+    first, go_on, heard = threading.Event(), threading.Event(), []
+
+    def hold(arguments: Mapping[str, object], progress: Progress) -> Model:
+        first.set()
+        assert go_on.wait(60)
+        return Sum(total=1)
+
+    path = tmp_path / "control.sock"
+    server = ControlServer(path, {"hold": hold, "add": add})
+    server.serve()
+    holding = threading.Thread(target=order, args=(path, "hold", {}, heard.append))
+    holding.start()
+    assert first.wait(60)
+
+    def hear(text: str) -> None:
+        heard.append(text)
+        go_on.set()
+
+    assert order(path, "add", {"numbers": [1]}, hear) == {"total": 1}
+    holding.join(60)
+    assert heard == ["another order is being carried out: this one comes after it", "adding"]
+    server.close()

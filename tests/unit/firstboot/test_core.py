@@ -16,6 +16,7 @@ from firstboot.cluster.events import (
     Identity,
     LeaveOut,
     LeftOut,
+    MembersKnown,
     Persist,
     Persisted,
     PersistFailed,
@@ -198,3 +199,15 @@ def test_the_promise_survives_a_restart_and_is_no_reason_to_hear_who_is_silent()
     node = Node(Votes({1: A, 2: B}, attempt=attempt))
     node.see(1, attempt=attempt)
     assert node.core.votes.attempt == attempt
+
+
+def test_who_is_a_member_no_more_is_not_looked_for() -> None:
+    node = Node()
+    node.see(1)
+    node.see(3)
+    node.do(MembersKnown(NAMES, NODES, node.now_s))
+    assert set(node.core.roster.contacts) == {1, 3}
+    node.do(MembersKnown(NAMES, {2: B, 3: C}, node.now_s))
+    assert set(node.core.roster.contacts) == {3}
+    node.see(1)
+    assert set(node.core.roster.contacts) == {1, 3}, "whoever answers for an open slot is met"

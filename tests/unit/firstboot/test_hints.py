@@ -91,3 +91,12 @@ def test_hints_age() -> None:
     clock.now = MAX_AGE_S + 1
     assert hints.of_slot(2) == []
     assert hints.add(2, [HERE]), "it is news again"
+
+
+def test_a_slot_that_nobody_has_is_forgotten_until_it_is_said_again() -> None:
+    hints, _ = make(1, 2)
+    hints.add(1, [HERE])
+    hints.add(2, [HERE])
+    hints.forget({1})
+    assert [len(hints.of_slot(slot)) for slot in (1, 2)] == [0, 1]
+    assert hints.add(1, [HERE]), "that is news"

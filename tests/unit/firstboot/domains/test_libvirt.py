@@ -180,3 +180,16 @@ def test_registrars_are_found_by_name() -> None:
     assert isinstance(find("libvirt"), room.LibvirtRegistrar)
     with pytest.raises(BadInputError, match="there is no registrar ovirt"):
         find("ovirt")
+
+
+def test_a_mount_that_lost_its_bricks_for_a_moment_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [False, False, True]
+    monkeypatch.setattr(room, "RECONNECT_PAUSE_S", 0.0)
+    monkeypatch.setattr(room, "mounted_at", lambda _: "a mount")
+    monkeypatch.setattr(room, "is_usable", lambda _: answers.pop(0))
+    assert not room.is_dead(DOMAIN)
+    monkeypatch.setattr(room, "is_usable", lambda _: False)
+    assert room.is_dead(DOMAIN)
+    monkeypatch.setattr(room, "mounted_at", lambda _: None)
+    monkeypatch.setattr(room, "RECONNECT_PAUSE_S", 3600.0)
+    assert room.is_dead(DOMAIN), "there is nothing to wait for"

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from firstboot.gluster import client
 from firstboot.gluster.client import (
     GlusterError,
     NotListeningError,
     explain,
     parse_answer,
+    parse_clients,
     parse_pool,
     parse_status,
     parse_volumes,
 )
+from firstboot.run import Completed
 from tests.unit.firstboot.gluster.formed import answer, text
 
 BRICK = "node{}.lab.trivet.internal:/var/lib/trivet/bricks/data-0/brick"
@@ -104,3 +107,20 @@ def test_garbage_is_not_taken_for_a_silent_daemon() -> None:
 def test_the_misleading_sentence_is_explained() -> None:
     said = "peer probe: failed: node2 is either already part of another cluster or having volumes configured"
     assert "TLS" in explain(said)
+
+
+def test_the_clients_of_every_brick() -> None:
+    clients = parse_clients(answer("volume-status-clients"))
+    assert set(clients) == {BRICK.format(n) for n in (1, 2, 3)}
+    assert {host for hosts in clients.values() for host in hosts} == {f"10.91.7.{n}" for n in (2, 3, 4)}
+    assert [len(clients[BRICK.format(n)]) for n in (1, 2, 3)] == [5, 5, 5]
+
+
+def test_healing_is_told_by_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "Launching heal operation to perform full self heal on volume data has been successful \nUse heal info"
+    monkeypatch.setattr(client, "run", lambda argv, **_: Completed(tuple(argv), 0, said, "", 0.0))
+    client.heal_full("data")
+    refused = "volume heal data full: failed: Self-heal daemon is not running. Check self-heal daemon log file."
+    monkeypatch.setattr(client, "run", lambda argv, **_: Completed(tuple(argv), 1, "", refused + "\n", 0.0))
+    with pytest.raises(GlusterError, match="Self-heal daemon is not running"):
+        client.heal_full("data")

@@ -9,12 +9,15 @@ from pathlib import Path
 import pytest
 
 from firstboot.cluster.views import View
+from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, options
+from firstboot.gluster import client, completion, options
 from firstboot.gluster import volumes as room
 from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo
+from firstboot.gluster.completion import HELD, behind
 from firstboot.gluster.options import option_group, parse_group
-from firstboot.gluster.volumes import possible, require_same, wanted_volumes
+from firstboot.gluster.volumes import possible, require_same
+from firstboot.gluster.wanted import wanted_volumes
 from firstboot.phases import Done, Outcome, Wait
 from firstboot.plan import VolumeType
 from tests.unit.firstboot.gluster.formed import context, plan
@@ -26,6 +29,15 @@ CLOSED = {"auth.ssl-allow": ",".join(f"{n:032x}" for n in (1, 2, 3)), "client.ss
 STARTED = replace(MADE, status="Started", options=CLOSED)
 
 
+COMPLETED = [
+    "set {'cluster.self-heal-daemon': 'off', 'user.trivet.heal': 'on'}",
+    "add replica 3 node3",
+    "set {'cluster.self-heal-daemon': 'on'}",
+    "heal",
+    "set {'user.trivet.heal': 'done'}",
+]
+
+
 class FakeGlusterd:
     """One volume at most; what changes it is written down."""
 
@@ -35,6 +47,8 @@ class FakeGlusterd:
         self.peers: tuple[Peer, ...] = ()
         self.done: list[str] = []
         self.create_error = ""
+        self.clients: dict[str, tuple[str, ...]] | None = None
+        """By brick; none: every client knows all bricks."""
 
     def create(self, volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
         if self.create_error:
@@ -50,7 +64,13 @@ class FakeGlusterd:
         self.volume = replace(self.volume, bricks=(*self.volume.bricks, *bricks), replica=copies)
 
     def heal_full(self, volume: str) -> None:
+        assert self.volume is not None
+        assert self.volume.options.get("cluster.self-heal-daemon") != "off", "nobody heals"
         self.done.append("heal")
+
+    def who_is_connected(self, volume: str) -> dict[str, tuple[str, ...]]:
+        assert self.volume is not None
+        return dict.fromkeys(self.volume.bricks, ("10.91.7.1",)) if self.clients is None else self.clients
 
     def set_group(self, volume: str, group: str) -> None:
         self.done.append(f"group {group}")
@@ -75,6 +95,9 @@ def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGl
     fake = FakeGlusterd()
     for name in ("create", "add_bricks", "heal_full", "set_group", "set_options", "start"):
         monkeypatch.setattr(client, name, getattr(fake, name))
+    monkeypatch.setattr(client, "clients", fake.who_is_connected)
+    monkeypatch.setattr(completion, "LOOK_PAUSE_S", 0.0)
+    monkeypatch.setattr(completion, "START_PAUSE_S", 0.0)
     monkeypatch.setattr(client, "volumes", lambda: (fake.volume,) if fake.volume else ())
     monkeypatch.setattr(client, "online_bricks", lambda volume: fake.online)
     monkeypatch.setattr(client, "pool", lambda: Pool("me", fake.peers))
@@ -172,9 +195,61 @@ def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGl
     assert glusterd.done == [], "it is not in the pool yet"
     glusterd.peers = (Peer("c", ("node3.lab.trivet.internal",), True, "Peer in Cluster"),)
     room.form(founder)
-    assert glusterd.done == ["add replica 3 node3", "heal"]
+    assert glusterd.done == COMPLETED
     assert isinstance(room.form(founder), Done)
-    assert glusterd.done == ["add replica 3 node3", "heal"], "done already, nothing is changed"
+    assert glusterd.done == COMPLETED, "done already, nothing is changed"
+    assert glusterd.volume is not None
+    assert glusterd.volume.options[HELD] == "done"
+
+
+def lacking(founder: Context, **options: str) -> VolumeInfo:
+    """The volume without node3's brick, whose machine is there."""
+    founder.views[3] = View(node_id=f"{3:032x}", slot=3, seed_id="0" * 32, phase="pool", ready_disks=True)
+    return replace(STARTED, bricks=BRICKS[:2], replica=2, options={**CLOSED, **options})
+
+
+def test_nothing_is_healed_while_a_client_writes_to_the_former_copies_alone(glusterd: FakeGlusterd) -> None:
+    founder, a, b = context(1), "10.91.7.1", "10.91.7.2"
+    glusterd.peers = tuple(
+        Peer(f"u{n}", (f"node{n}.lab.trivet.internal",), connected=True, state="Peer in Cluster") for n in (2, 3)
+    )
+    glusterd.volume = lacking(founder)
+    glusterd.clients = {BRICKS[0]: (a, b), BRICKS[1]: (a, b), BRICKS[2]: (a,)}
+    assert f"{b} does not know {BRICKS[2]} yet" in waited(room.form(founder))
+    assert glusterd.done == COMPLETED[:2]
+    assert waited(room.form(founder))
+    glusterd.clients = {BRICKS[0]: (a, b, b), BRICKS[1]: (a, b, b), BRICKS[2]: (a, b)}
+    assert waited(room.form(founder)), "it has not ended its former connections"
+    glusterd.clients = dict.fromkeys(BRICKS[:2], (a, b))
+    assert f"{BRICKS[2]} is offline" in waited(room.form(founder))
+    assert glusterd.done == COMPLETED[:2]
+    glusterd.clients = dict.fromkeys(BRICKS, (a, b))
+    assert isinstance(room.form(founder), Done)
+    assert glusterd.done == COMPLETED
+
+
+def test_cut_off_before_the_bricks_were_added(glusterd: FakeGlusterd) -> None:
+    founder = context(1)
+    glusterd.peers = (Peer("u3", ("node3.lab.trivet.internal",), connected=True, state="Peer in Cluster"),)
+    glusterd.volume = lacking(founder, **{HELD: "on", "cluster.self-heal-daemon": "off"})
+    assert isinstance(room.form(founder), Done)
+    assert glusterd.done == COMPLETED[1:]
+
+
+def test_healing_that_an_operator_turned_off_stays_off(glusterd: FakeGlusterd) -> None:
+    founder = context(1)
+    glusterd.peers = (Peer("u3", ("node3.lab.trivet.internal",), connected=True, state="Peer in Cluster"),)
+    glusterd.volume = lacking(founder, **{"cluster.self-heal-daemon": "off"})
+    assert isinstance(room.form(founder), Done)
+    assert "heal" not in glusterd.done
+    assert glusterd.volume.options["cluster.self-heal-daemon"] == "off"
+
+
+def test_who_is_behind() -> None:
+    assert behind({"a": ("x", "y"), "b": ("y", "x")}, ["a", "b"]) == ""
+    assert behind({"a": ("x", "y"), "b": ("x",)}, ["a", "b"]) == "y does not know b yet"
+    assert behind({"a": ("x",)}, ["a", "b"]) == "b is offline"
+    assert behind({"a": ("x", "z"), "b": ("y", "z")}, ["a", "b"]) == "", "it has two addresses"
 
 
 def test_what_can_not_be_made_is_waited_for_by_name(glusterd: FakeGlusterd) -> None:

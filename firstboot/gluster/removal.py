@@ -1,0 +1,149 @@
+"""Takes who was removed out of Gluster: its bricks out of the volumes where that is safe, then itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstboot.cluster.names import host_name
+from firstboot.context import Context
+from firstboot.gluster import client, heals, vacancies
+from firstboot.gluster.client import VolumeInfo
+from firstboot.gluster.layout import Layout, PlacedBrick
+from firstboot.gluster.pool import corrector
+from firstboot.gluster.shape import is_part_of
+from firstboot.gluster.wanted import WantedVolume
+from firstboot.phases import Wait
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """Bricks to take out of a volume, and the words for `gluster volume remove-brick` before them."""
+
+    words: tuple[str, ...]
+    bricks: tuple[PlacedBrick, ...]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a volume can't do without these bricks, and what to do instead."""
+
+    reason: str
+    hint: str
+
+
+def reduction(
+    volume: str, layout: Layout, bricks: tuple[PlacedBrick, ...], copies: int, leaving: Collection[int]
+) -> Reduction | Obstacle | None:
+    """What is to be taken out of a volume of these bricks, in Gluster's order; None when it has none of those slots.
+
+    Gluster can take out as many copies from every set, and nothing moves. What would leave less than two copies or
+    lose a data brick beside an arbiter stays, and so does what only part of the sets have. Pure.
+    """
+    going = tuple(brick for brick in bricks if brick.slot in leaving)
+    if not going:
+        return None
+    kept = tuple(brick for brick in bricks if brick.slot not in leaving)
+    sets = [bricks[at : at + max(copies, 1)] for at in range(0, len(bricks), max(copies, 1))]
+    left = {sum(brick.slot not in leaving for brick in members) for members in sets}
+    count = min(left)
+    if len(left) == 1 and is_part_of(layout, kept, count, 0):
+        return Reduction(("replica", str(count)), going)
+    if not count:
+        why = f"volume {volume} keeps data on it that is nowhere else"
+    elif len(left) > 1:
+        why = f"volume {volume} has bricks on it that only some of its files are copied to"
+    else:
+        why = f"volume {volume} would be left with less than two copies of its data"
+    return Obstacle(
+        why,
+        f"move that brick to another machine first (gluster volume replace-brick {volume} OLD NEW commit force), or "
+        f"its data (gluster volume remove-brick {volume} BRICKS start, later commit)",
+    )
+
+
+def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]) -> Wait | None:
+    """Take the bricks of removed nodes out of a volume, once the copies that stay are online and whole."""
+    leaving = vacancies.slots(context)
+    plan = reduction(found.name, wanted.layout, bricks, found.replica, leaving)
+    _look_for_heals(context, wanted, found.name, bricks, leaving, is_wanted=isinstance(plan, Reduction))
+    if plan is None or "domains" not in context.finished:
+        return None
+    if isinstance(plan, Obstacle):
+        return Wait(f"a removed node's bricks are still in use: {plan.reason}", plan.hint)
+    stays = [brick for brick in bricks if brick not in plan.bricks]
+    obstacle = _unsafe(context, wanted, found, stays)
+    if obstacle is not None:
+        return obstacle
+    if first := corrector(context):
+        return Wait(f"volume {found.name}: {first.name} takes out the bricks of a removed node")
+    going = wanted.named(plan.bricks)
+    context.report(f"taking out of volume {found.name}: {', '.join(going)}")
+    client.remove_bricks(found.name, plan.words, going)
+    return None
+
+
+def detach(context: Context) -> Wait | None:
+    """Take removed nodes out of the pool once no volume has bricks on them."""
+    names = vacancies.host_names(context)
+    going = [name for peer in client.pool().peers for name in names.intersection(peer.names)] if names else []
+    used = {brick.partition(":")[0] for info in client.volumes() for brick in info.bricks} if going else set()
+    for name in sorted(set(going) - used):
+        if first := corrector(context):
+            return Wait(f"{first.name} takes {name}, which was removed, out of the pool")
+        context.report(f"taking {name}, which was removed, out of the pool")
+        client.detach(name)
+    return None
+
+
+def occupation(context: Context, slot: int) -> str:
+    """Why a slot's place in Gluster is not free: its former node is in the pool; empty when it is."""
+    members = context.document
+    if members is None or members.slots[slot].node_id is not None:
+        return ""
+    name = host_name(members.slots[slot].name, context.claimed_seed.site.name)
+    if all(name not in peer.names for peer in client.pool().peers):
+        return ""
+    return f"the node that held slot {slot} is still in the pool: the members take it out first"
+
+
+def _unsafe(context: Context, wanted: WantedVolume, found: VolumeInfo, stays: list[PlacedBrick]) -> Wait | None:
+    """Why nothing is to be taken out now: the copies that stay are not all there, or not whole."""
+    online = client.online_bricks(found.name)
+    offline = [name for brick in stays if (name := wanted.names[brick]) not in online]
+    if offline:
+        return Wait(f"volume {found.name}: a removed node's bricks stay until these are online: {', '.join(offline)}")
+    epoch = context.document.epoch if context.document is not None else 0
+    for slot in sorted({brick.slot for brick in stays} - {context.slot.number}):
+        view = context.views.get(slot)
+        if view is None or view.epoch != epoch:
+            return Wait(f"volume {found.name}: {context.plan.slot(slot).name} has not heard of the removal yet")
+        if found.name in view.healing:
+            return Wait(f"volume {found.name} is healing: a removed node's bricks stay until it is done")
+    if found.name in context.healing:
+        return Wait(f"volume {found.name} is healing: a removed node's bricks stay until it is done")
+    return None
+
+
+def _look_for_heals(
+    context: Context,
+    wanted: WantedVolume,
+    volume: str,
+    bricks: tuple[PlacedBrick, ...],
+    leaving: Collection[int],
+    *,
+    is_wanted: bool,
+) -> None:
+    """Have the view say whether a copy that stays lacks something that a brick here has."""
+    known = [name for name in context.healing if name != volume]
+    if is_wanted:
+        staying = {wanted.names[brick] for brick in bricks if brick.slot not in leaving}
+        names = [mark for mark, brick in heals.copies(volume).items() if brick in staying]
+        own = [wanted.names[brick].partition(":")[2] for brick in bricks if brick.slot == context.slot.number]
+        if any(heals.owed(Path(path), names) for path in own):
+            known.append(volume)
+    context.healing = tuple(sorted(known))

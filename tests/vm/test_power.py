@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import threading
 import time
@@ -175,7 +176,7 @@ def lab(image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_nodes_lose_power_one_after_the_other_under_a_writer(lab: Lab) -> None:
-    last = 0
+    last = -1
     for dead, alive in ((1, 3), (2, 3), (3, 1)):
         with writer(lab, alive, last + 1) as writing:
             writing.await_more("before the cut")
@@ -190,7 +191,7 @@ def test_nodes_lose_power_one_after_the_other_under_a_writer(lab: Lab) -> None:
 
 
 def test_all_nodes_lose_power_at_once_under_a_writer(lab: Lab) -> None:
-    with writer(lab, 2, 1) as writing:
+    with writer(lab, 2, 0) as writing:
         writing.await_more("before all are cut")
         cut(lab, *NODES)
         last = writing.end()
@@ -202,6 +203,40 @@ def test_all_nodes_lose_power_at_once_under_a_writer(lab: Lab) -> None:
     for number in NODES:
         node = host_of(lab, number)
         assert since_boot_us(node, "trivet-packetfilter") < since_boot_us(node, "systemd-networkd")
+
+
+def test_certificates_are_renewed_and_connections_cut_under_a_writer(lab: Lab) -> None:
+    before = {number: serial(host_of(lab, number)) for number in NODES}
+    with writer(lab, 3, 0) as writing:
+        writing.await_more("before the renewal")
+        for number in NODES:
+            node = host_of(lab, number)
+            report = json.loads(node.check_output("trivet-node renew --json"))
+            assert int(report["serial"], 16) == serial(node)
+            cut_connections(node)
+            writing.await_more(f"with the connections of node {number} cut")
+        last = writing.end()
+    assert not before.items() & {number: serial(host_of(lab, number)) for number in NODES}.items()
+    await_healed(lab, 3)
+    assert {number: wrong_blocks(lab, number, last) for number in NODES} == dict.fromkeys(NODES, "checked\n")
+    assert len(bricks(lab)) == 1
+    assert status(lab.name).formed
+
+
+def serial(node: Host) -> int:
+    """The serial number of the node's certificate."""
+    return int(node.check_output(f"openssl x509 -noout -serial -in {paths.NODE_CERTIFICATE}").partition("=")[2], 16)
+
+
+def cut_connections(node: Host) -> None:
+    """All of Gluster's, so that each is made anew, with the new certificate."""
+    low, high = paths.BRICK_PORTS[0], paths.BRICK_PORTS[-1]
+    ports = " or ".join(
+        f"{side} = :{paths.GLUSTERD_PORT} or ( {side} >= :{low} and {side} <= :{high} )"
+        for side in ("sport", "dport")
+    )
+    killed = node.check_output(f"ss --kill --no-header --tcp state established '{ports}'")
+    assert len(killed.splitlines()) > 1, killed
 
 
 def since_boot_us(node: Host, unit: str) -> int:

@@ -91,3 +91,19 @@ def test_a_volume_that_was_started_once_always_stays(store: Path) -> None:
     for status in (1, 2):
         write(store / "vols/data/info", f"type=2\ncount=3\nstatus={status}\n")
         assert mend(store) == []
+
+
+@pytest.mark.parametrize("state", [1, 2, 5, 9, 10])
+def test_a_peer_whose_answer_was_cut_off_is_asked_again(store: Path, state: int) -> None:
+    peer = store / "peers" / OTHER
+    peer.write_text(f"uuid={OTHER}\nstate={state}\nhostname1=node2.lab.trivet.internal\n")
+    assert mend(store) == [peer]
+    assert peer.read_text() == f"uuid={OTHER}\nstate=3\nhostname1=node2.lab.trivet.internal\n"
+    assert peer.stat().st_mode & 0o777 == 0o600
+    assert mend(store) == []
+
+
+@pytest.mark.parametrize("state", [0, 3, 4, 6, 7])
+def test_a_meeting_that_goes_on_by_itself_is_left_alone(store: Path, state: int) -> None:
+    (store / "peers" / OTHER).write_text(f"uuid={OTHER}\nstate={state}\n")
+    assert mend(store) == []

@@ -9,7 +9,7 @@ from firstboot import services
 from firstboot.errors import TrivetError
 from firstboot.gluster import store
 from firstboot.gluster.closing import UNIT
-from firstboot.run import CommandError
+from firstboot.run import CommandError, run
 
 LOG = Path("/var/log/glusterfs/glusterd.log")
 TAIL_BYTES = 64 * 1024
@@ -19,11 +19,18 @@ FRAME = ("xlator.c", "graph.c", "glusterfsd.c", "glusterfsd-mgmt.c")
 """Where glusterfs says no more than that it gives up."""
 
 
+WRITE_VOLFILES = ("glusterd", "--xlator-option", "*.upgrade=on", "-N")
+"""What a package's upgrade runs: all volumes' files are written anew from their definitions."""
+
+
 def start() -> None:
     """Start glusterd, unless it runs; raises TrivetError with what its log says when it can't."""
     if services.is_active(UNIT):
         return
     store.mend()
+    if store.lacks_volfiles():
+        # The exit code tells nothing: it ends itself by a signal once they are written.
+        run(WRITE_VOLFILES, timeout_s=services.CHANGE_TIMEOUT_S, check=False)
     before = LOG.stat().st_size if LOG.exists() else 0
     try:
         services.start(UNIT)

@@ -66,6 +66,18 @@ class CutOff:
         return sorted(name for name, since in self._since.items() if now_s - since >= CUT_OFF_S)
 
 
+def lacks_volfiles(store: Path = STORE) -> bool:
+    """Whether a file that a brick or a client is started with is not there: glusterd renames them without fsync."""
+    for volume in _folders(store / "vols"):
+        if any(not path.stat().st_size for path in volume.glob("*.vol")):
+            return True
+        for brick in _files(volume / "bricks"):
+            host, _, path = brick.name.partition(":-")
+            if not (volume / f"{volume.name}.{host}.{path}.vol").exists():
+                return True
+    return False
+
+
 def _is_whole(volume: Path) -> bool:
     info = volume / "info"
     if not info.is_file() or not info.stat().st_size:

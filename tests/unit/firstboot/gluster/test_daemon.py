@@ -31,6 +31,7 @@ class Unit:
 
     def __init__(self, log: Path) -> None:
         self.log, self.active, self.failure = log, False, ""
+        self.lacks_volfiles = False
         self.steps: list[str] = []
 
     def start(self, unit: str) -> None:
@@ -53,6 +54,8 @@ def unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Unit:
     monkeypatch.setattr(services, "is_active", lambda unit: made.active)
     monkeypatch.setattr(services, "start", made.start)
     monkeypatch.setattr(services, "stop", made.stop)
+    monkeypatch.setattr(daemon.store, "lacks_volfiles", lambda: made.lacks_volfiles)
+    monkeypatch.setattr(daemon, "run", lambda argv, **how: made.steps.append(" ".join(argv)))
     monkeypatch.setattr(daemon.store, "mend", lambda: made.steps.append("mend"))
     return made
 
@@ -63,6 +66,12 @@ def test_a_store_is_mended_before_glusterd_starts_and_not_while_it_runs(unit: Un
     assert unit.steps == ["mend", "start glusterd"]
     daemon.restart()
     assert unit.steps[2:] == ["stop glusterd", "mend", "start glusterd"]
+
+
+def test_volfiles_are_written_anew_only_when_some_are_lost(unit: Unit) -> None:
+    unit.lacks_volfiles = True
+    daemon.start()
+    assert unit.steps == ["mend", "glusterd --xlator-option *.upgrade=on -N", "start glusterd"]
 
 
 def test_a_start_that_fails_says_what_glusterd_says(unit: Unit) -> None:

@@ -16,6 +16,15 @@ CHANGE_LIMIT_S = 600
 """Generous: creating and starting under software emulation, with TLS, takes minutes."""
 BUSY_TRIES = 20
 BUSY_PAUSE_S = 0.5
+MEETING = (
+    "Probe Sent to Peer",
+    "Probe Received from Peer",
+    "Accepted peer request",
+    "Sent and Received peer request",
+    "Connected to Peer",
+    "Peer is connected and Accepted",
+)
+"""glusterd's words (glusterd-sm.c) for what lies between a probe and a peer in the cluster."""
 STATUSES = {0: "Created", 1: "Started", 2: "Stopped"}
 
 
@@ -55,6 +64,11 @@ class Peer:
     def is_settled(self) -> bool:
         """Whether both sides have accepted each other, so that volumes may use it."""
         return self.connected and self.state == "Peer in Cluster"
+
+    @property
+    def is_meeting(self) -> bool:
+        """Whether it is there, but the two have not finished accepting each other."""
+        return self.connected and self.state in MEETING
 
 
 @dataclass(frozen=True)

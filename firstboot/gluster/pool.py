@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from firstboot.context import Context, Member
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, handshake, store, vacancies
+from firstboot.gluster import client, daemon, handshake, store, vacancies
 from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
-from firstboot.gluster.closing import UNIT, Closing
+from firstboot.gluster.closing import Closing
 from firstboot.phases import Done, Outcome, Wait
-from firstboot.services import is_active, start, stop
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +19,7 @@ LISTEN_LIMIT_S = 120
 LISTEN_PAUSE_S = 0.5
 
 _closing = Closing()
-_half_met = store.HalfMet()
+_cut_off = store.CutOff()
 
 
 @dataclass(frozen=True)
@@ -68,9 +67,7 @@ def form(context: Context) -> Outcome:
     glusterd is closed to strangers before it is started; TrivetError says why it can't be.
     """
     _closing.close(context)
-    if not is_active(UNIT):
-        store.mend()
-    start(UNIT)
+    daemon.start()
     pool = _wait_for_glusterd(context)
     if pool is None:
         return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
@@ -89,7 +86,7 @@ def form(context: Context) -> Outcome:
         names = ", ".join(member.name for member in comparison.absent)
         if context.is_founder:
             return Wait(f"{names} not in the pool yet")
-        _end_half_meeting(context)
+        _end_cut_off_meetings(context, comparison)
         founder = context.members.get(context.founder_slot or 0)
         # Whom the founder has not taken in sees nobody of the pool, not even the founder.
         whom = "this node" if founder in comparison.absent else names
@@ -101,6 +98,7 @@ def form(context: Context) -> Outcome:
         names = ", ".join(f"{member.name} ({_state(peer)})" for member, peer in comparison.unsettled)
         if _comes_back(context) and not any(peer.connected for _, peer in comparison.unsettled):
             return Done(f"pool of {len(context.members)}; {names}")
+        _end_cut_off_meetings(context, comparison)
         return Wait(f"peers not connected: {names}", "are they powered on, and is glusterd running there?")
     return Done(f"pool of {len(context.members)}")
 
@@ -122,14 +120,18 @@ def _obstacle(member: Member, error: GlusterError) -> Wait:
     raise error
 
 
-def _end_half_meeting(context: Context) -> None:
-    """Start glusterd again when it is stuck in the middle of being taken in; it has no volumes yet."""
-    names = _half_met.lasting(store.half_met(), time.monotonic())
-    if names and not client.volumes():
-        context.report(f"starting glusterd again: a probe of {', '.join(names)} was cut off")
-        stop(UNIT)
-        store.mend()
-        start(UNIT)
+def _end_cut_off_meetings(context: Context, comparison: Comparison) -> None:
+    """Start glusterd again when the other side was cut off in the middle of a probe: it would wait for ever.
+
+    A peer by name alone it has to forget, which is done only where there are no volumes yet.
+    """
+    names = frozenset(member.name for member, peer in comparison.unsettled if peer.is_meeting)
+    if comparison.absent and not client.volumes():
+        names |= store.half_met()
+    lasting = _cut_off.lasting(names, time.monotonic())
+    if lasting:
+        context.report(f"starting glusterd again: meeting {', '.join(lasting)} was cut off")
+        daemon.restart()
 
 
 def _state(peer: Peer) -> str:

@@ -8,11 +8,15 @@ import shutil
 import uuid
 from pathlib import Path
 
+from firstboot.files import write_atomic
+
 log = logging.getLogger(__name__)
 
 STORE = Path("/var/lib/glusterd")
-HALF_MET_S = 10.0
-"""Between the two messages by which nodes meet pass milliseconds, on an emulated machine a second."""
+CUT_OFF_S = 10.0
+"""Between the messages by which nodes meet pass milliseconds, on an emulated machine a second."""
+UNANSWERED = re.compile(r"^state=(1|2|5|9|10)$", re.MULTILINE)
+"""States of a meeting that glusterd keeps across its end, but does not go on from (glusterd-sm.c)."""
 
 
 def mend(store: Path = STORE) -> list[Path]:
@@ -29,7 +33,20 @@ def mend(store: Path = STORE) -> list[Path]:
         else:
             path.unlink()
         log.warning("removed %s, which glusterd began to write and was cut off", path)
-    return useless
+    return useless + [path for path in _files(store / "peers") if _befriend(path)]
+
+
+def _befriend(peer: Path) -> bool:
+    """Have glusterd ask a peer again whose answer was cut off; True when the file was changed.
+
+    As "in cluster" it asks whenever it connects, and the other side compares the volumes and accepts or refuses.
+    """
+    text = peer.read_text(errors="replace")
+    asking = UNANSWERED.sub("state=3", text)
+    if asking != text:
+        write_atomic(peer, asking, mode=0o600)
+        log.warning("%s waited for an answer that can't come any more: it is asked again", peer)
+    return asking != text
 
 
 def half_met(store: Path = STORE) -> frozenset[str]:
@@ -37,16 +54,28 @@ def half_met(store: Path = STORE) -> frozenset[str]:
     return frozenset(path.name for path in _files(store / "peers") if not _is_uuid(path.name.partition(".tmp")[0]))
 
 
-class HalfMet:
-    """Since when a peer is known by name alone: whoever probed was cut off, and glusterd refuses it from now on."""
+class CutOff:
+    """Since when a meeting with a peer goes on: one that lasts was cut off on the other side, and never ends."""
 
     def __init__(self) -> None:
         self._since: dict[str, float] = {}
 
     def lasting(self, names: frozenset[str], now_s: float) -> list[str]:
-        """The names that have been so for too long."""
+        """The names that have been there for too long."""
         self._since = {name: self._since.get(name, now_s) for name in names}
-        return sorted(name for name, since in self._since.items() if now_s - since >= HALF_MET_S)
+        return sorted(name for name, since in self._since.items() if now_s - since >= CUT_OFF_S)
+
+
+def lacks_volfiles(store: Path = STORE) -> bool:
+    """Whether a file that a brick or a client is started with is not there: glusterd renames them without fsync."""
+    for volume in _folders(store / "vols"):
+        if any(not path.stat().st_size for path in volume.glob("*.vol")):
+            return True
+        for brick in _files(volume / "bricks"):
+            host, _, path = brick.name.partition(":-")
+            if not (volume / f"{volume.name}.{host}.{path}.vol").exists():
+                return True
+    return False
 
 
 def _is_whole(volume: Path) -> bool:

@@ -17,6 +17,7 @@ MOMENTS = {
     "vote given, not answered": ("follower", "node", "durable write /var/lib/trivet/claims.json"),
     "decision written, not named": ("founder", "node", "unnamed write /var/lib/trivet/claims.json"),
     "making the file system": ("follower", "node", "40% into command mkfs.xfs"),
+    "taking in a peer": ("founder", "node", "70% into command gluster --mode=script --xml peer probe"),
     "creating, all off": ("founder", "site", "40% into command gluster --mode=script --xml volume create"),
     "creating, a peer off": ("founder", "peer", "70% into command gluster --mode=script --xml volume create"),
     "starting the volume": ("founder", "node", "40% into command gluster --mode=script --xml volume start"),

@@ -58,12 +58,10 @@ def glusterd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlusterd]:
     monkeypatch.setattr(client, "probe", fake.probe)
     monkeypatch.setattr(client, "volumes", lambda: fake.volumes)
     monkeypatch.setattr(Closing, "close", lambda self, context: fake.close())
-    monkeypatch.setattr(room, "start", lambda unit: fake.steps.append(f"start {unit}"))
-    monkeypatch.setattr(room, "stop", lambda unit: fake.steps.append(f"stop {unit}"))
-    monkeypatch.setattr(room, "is_active", lambda unit: f"start {unit}" in fake.steps)
-    monkeypatch.setattr(room.store, "mend", lambda: fake.steps.append("mend"))
+    monkeypatch.setattr(room.daemon, "start", lambda: fake.steps.append("start"))
+    monkeypatch.setattr(room.daemon, "restart", lambda: fake.steps.append("restart"))
     monkeypatch.setattr(room.store, "half_met", lambda: frozenset(fake.half_met))
-    monkeypatch.setattr(room, "_half_met", room.store.HalfMet())
+    monkeypatch.setattr(room, "_cut_off", room.store.CutOff())
     monkeypatch.setattr(room.time, "monotonic", lambda: fake.now_s)
     monkeypatch.setattr(room.handshake, "attempt", lambda address: fake.answer)
     yield fake
@@ -115,7 +113,7 @@ def test_glusterd_is_closed_before_it_is_started(glusterd: FakeGlusterd) -> None
     assert glusterd.steps == ["closed"]
     glusterd.closing_trouble = None
     room.form(context(1))
-    assert glusterd.steps == ["closed", "closed", "mend", "start glusterd"]
+    assert glusterd.steps == ["closed", "closed", "start"]
 
 
 @pytest.mark.parametrize(
@@ -181,35 +179,54 @@ def by_slot(slot: int) -> Context:
     return made
 
 
-def test_a_store_is_mended_before_glusterd_starts_and_not_while_it_runs(glusterd: FakeGlusterd) -> None:
+def test_glusterd_is_closed_before_it_starts(glusterd: FakeGlusterd) -> None:
     room.form(context(1))
-    room.form(context(1))
-    assert glusterd.steps[:3] == ["closed", "mend", "start glusterd"]
-    assert glusterd.steps.count("mend") == 1
+    assert glusterd.steps == ["closed", "start"]
+
+
+def restarted(glusterd: FakeGlusterd, slot: int, *moments_s: float) -> bool:
+    for glusterd.now_s in moments_s:
+        room.form(context(slot))
+    return "restart" in glusterd.steps
+
+
+LIMIT_S = room.store.CUT_OFF_S
 
 
 def test_a_follower_that_was_met_half_starts_its_glusterd_again(glusterd: FakeGlusterd) -> None:
     glusterd.half_met = {"node1.lab.trivet.internal"}
-    for now_s in (0.0, room.store.HALF_MET_S - 1):
-        glusterd.now_s = now_s
-        room.form(context(2))
-    assert "stop glusterd" not in glusterd.steps
-    glusterd.now_s = room.store.HALF_MET_S
-    room.form(context(2))
-    assert glusterd.steps[-3:] == ["stop glusterd", "mend", "start glusterd"]
+    assert not restarted(glusterd, 2, 0.0, LIMIT_S - 1)
+    assert restarted(glusterd, 2, LIMIT_S)
 
 
 def test_a_meeting_that_goes_on_is_left_alone(glusterd: FakeGlusterd) -> None:
     for now_s, names in ((0.0, {"a"}), (8.0, set()), (9.0, {"a"}), (18.0, {"a"})):
-        glusterd.now_s, glusterd.half_met = now_s, names
-        room.form(context(2))
-    assert "stop glusterd" not in glusterd.steps
+        glusterd.half_met = names
+        assert not restarted(glusterd, 2, now_s)
 
 
-def test_glusterd_is_never_stopped_when_it_has_volumes(glusterd: FakeGlusterd) -> None:
+def test_a_peer_by_name_alone_is_not_forgotten_where_there_are_volumes(glusterd: FakeGlusterd) -> None:
     glusterd.half_met = {"node1.lab.trivet.internal"}
     glusterd.volumes = parse_volumes(answer("volume-info-many"))
-    for now_s in (0.0, 100.0):
-        glusterd.now_s = now_s
-        room.form(context(2))
-    assert "stop glusterd" not in glusterd.steps
+    assert not restarted(glusterd, 2, 0.0, 100.0)
+
+
+@pytest.mark.parametrize("state", ["Sent and Received peer request", "Accepted peer request"])
+@pytest.mark.parametrize("slot", [1, 2])
+def test_a_meeting_that_was_cut_off_on_the_other_side_is_begun_again(
+    glusterd: FakeGlusterd, slot: int, state: str
+) -> None:
+    first, second = three()
+    stuck = replace(second, state=state)
+    glusterd.peers = (first, stuck) if slot == 1 else parse_pool(answer("pool-list-follower")).peers
+    if slot == 2:
+        glusterd.peers = tuple(replace(peer, state=state) for peer in glusterd.peers)
+    assert not restarted(glusterd, slot, 0.0, LIMIT_S - 1)
+    assert restarted(glusterd, slot, LIMIT_S)
+
+
+@pytest.mark.parametrize(("connected", "state"), [(True, "Peer Rejected"), (False, "Sent and Received peer request")])
+def test_a_peer_that_refuses_or_is_away_is_no_meeting(glusterd: FakeGlusterd, connected: bool, state: str) -> None:
+    first, second = three()
+    glusterd.peers = (first, replace(second, connected=connected, state=state))
+    assert not restarted(glusterd, 1, 0.0, 100.0)

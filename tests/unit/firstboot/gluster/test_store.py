@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firstboot.gluster.store import half_met, mend
+from firstboot.gluster.store import half_met, lacks_volfiles, mend
 
 PEER = "67d6745c-9dbe-4ee7-8843-db3e55cb60bc"
 OTHER = "f9e386d1-af33-4101-81f2-2655ac949e10"
@@ -33,6 +33,8 @@ def volume(store: Path, *, status: int) -> None:
     write(store / "vols/data/info", f"type=2\ncount=3\nstatus={status}\n")
     for brick in BRICKS:
         write(store / "vols/data/bricks" / brick, "hostname=x\n")
+        write(store / "vols/data" / f"data.{brick.replace(':-', '.')}.vol", "volume data-posix\n")
+    write(store / "vols/data/data.tcp-fuse.vol", "volume data\n")
     write(store / "vols/data/run/empty.pid", "")
 
 
@@ -91,3 +93,32 @@ def test_a_volume_that_was_started_once_always_stays(store: Path) -> None:
     for status in (1, 2):
         write(store / "vols/data/info", f"type=2\ncount=3\nstatus={status}\n")
         assert mend(store) == []
+
+
+@pytest.mark.parametrize("state", [1, 2, 5, 9, 10])
+def test_a_peer_whose_answer_was_cut_off_is_asked_again(store: Path, state: int) -> None:
+    peer = store / "peers" / OTHER
+    peer.write_text(f"uuid={OTHER}\nstate={state}\nhostname1=node2.lab.trivet.internal\n")
+    assert mend(store) == [peer]
+    assert peer.read_text() == f"uuid={OTHER}\nstate=3\nhostname1=node2.lab.trivet.internal\n"
+    assert peer.stat().st_mode & 0o777 == 0o600
+    assert mend(store) == []
+
+
+@pytest.mark.parametrize("state", [0, 3, 4, 6, 7])
+def test_a_meeting_that_goes_on_by_itself_is_left_alone(store: Path, state: int) -> None:
+    (store / "peers" / OTHER).write_text(f"uuid={OTHER}\nstate={state}\n")
+    assert mend(store) == []
+
+
+def test_volfiles_that_are_lost_or_empty_are_noticed(store: Path, tmp_path: Path) -> None:
+    assert not lacks_volfiles(store)
+    brick = store / "vols/data" / f"data.{BRICKS[0].replace(':-', '.')}.vol"
+    brick.write_text("")
+    assert lacks_volfiles(store)
+    brick.unlink()
+    assert lacks_volfiles(store)
+    write(brick, "volume data-posix\n")
+    write(store / "vols/data/data.tcp-fuse.vol", "")
+    assert lacks_volfiles(store)
+    assert not lacks_volfiles(tmp_path / "nothing")

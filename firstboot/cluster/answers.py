@@ -13,7 +13,6 @@ from firstboot.cluster.trust import OperatorRole, SlotRole
 from firstboot.cluster.views import View
 from firstboot.status import NodeStatus
 
-
 OF_REMOVED = ("/v1/view", "/v1/members", "/v1/claim", "/v1/admit", "/v1/enrol")
 """What a removed node may still ask: by these it learns that it is one."""
 

@@ -66,13 +66,16 @@ def reduction(
     )
 
 
-def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]) -> Wait | None:
-    """Take the bricks of removed nodes out of a volume, once the copies that stay are online and whole."""
+def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]) -> Wait | bool:
+    """Take the bricks of removed nodes out of a volume, once the copies that stay are online and whole.
+
+    Whether any were taken out.
+    """
     leaving = vacancies.slots(context)
     plan = reduction(found.name, wanted.layout, bricks, found.replica, leaving)
     _look_for_heals(context, wanted, found.name, bricks, leaving, is_wanted=isinstance(plan, Reduction))
     if plan is None or "domains" not in context.finished:
-        return None
+        return False
     if isinstance(plan, Obstacle):
         return Wait(f"a removed node's bricks are still in use: {plan.reason}", plan.hint)
     stays = [brick for brick in bricks if brick not in plan.bricks]
@@ -84,7 +87,7 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
     going = wanted.named(plan.bricks)
     context.report(f"taking out of volume {found.name}: {', '.join(going)}")
     client.remove_bricks(found.name, plan.words, going)
-    return None
+    return True
 
 
 def detach(context: Context) -> Wait | None:

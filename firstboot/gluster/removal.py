@@ -93,9 +93,16 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
 def detach(context: Context) -> Wait | None:
     """Take removed nodes out of the pool once no volume has bricks on them."""
     names = vacancies.host_names(context)
-    going = [name for peer in client.pool().peers for name in names.intersection(peer.names)] if names else []
-    used = {brick.partition(":")[0] for info in client.volumes() for brick in info.bricks} if going else set()
-    for name in sorted(set(going) - used):
+    if not names or "domains" not in context.finished:
+        return None
+    going = {name for peer in client.pool().peers for name in names.intersection(peer.names)}
+    used = {brick.partition(":")[0]: info.name for info in client.volumes() for brick in info.bricks} if going else {}
+    for name in sorted(going):
+        if name in used:
+            return Wait(
+                f"{name}, which was removed, stays in the pool: volume {used[name]} has bricks on it",
+                f"if the volume is not of the plan, move them: gluster volume info {used[name]}",
+            )
         if first := corrector(context):
             return Wait(f"{first.name} takes {name}, which was removed, out of the pool")
         context.report(f"taking {name}, which was removed, out of the pool")

@@ -68,7 +68,7 @@ def pace(running: Running, context: Context) -> bool:
     members, others = running.assembly.members, running.assembly.answering()
     coming = members is not None and any(view.phase != FORMED for view in others.values())
     busy = "domains" not in context.finished or coming or (members is not None and members.in_transition)
-    running.exchange.pace(FORMING_S if busy else KEEPING_S)
+    running.exchange.pace(FORMING_S if busy and not running.assembly.removal else KEEPING_S)
     shown = {slot: (view.phase, view.epoch, view.certified, view.healing) for slot, view in others.items()}
     is_new, running.shown = shown != running.shown, shown
     return is_new

@@ -6,7 +6,7 @@ from firstboot.context import Context
 from firstboot.gluster import pool as trusted_pool
 from firstboot.gluster import removal
 from firstboot.gluster import volumes as gluster_volumes
-from firstboot.phases import Done, Outcome
+from firstboot.phases import Done, Outcome, Wait
 
 
 def pool(context: Context) -> Outcome:
@@ -21,4 +21,5 @@ def volumes(context: Context) -> Outcome:
     if not context.plan.mode.has_gluster:
         return Done("no Gluster in this mode")
     outcome = gluster_volumes.form(context) if context.plan.volumes else Done("no volumes planned")
-    return removal.detach(context) or outcome
+    detaching = removal.detach(context)
+    return outcome if isinstance(outcome, Wait) else detaching or outcome

@@ -66,13 +66,16 @@ def reduction(
     )
 
 
-def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]) -> Wait | None:
-    """Take the bricks of removed nodes out of a volume, once the copies that stay are online and whole."""
+def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tuple[PlacedBrick, ...]) -> Wait | bool:
+    """Take the bricks of removed nodes out of a volume, once the copies that stay are online and whole.
+
+    Whether any were taken out.
+    """
     leaving = vacancies.slots(context)
     plan = reduction(found.name, wanted.layout, bricks, found.replica, leaving)
     _look_for_heals(context, wanted, found.name, bricks, leaving, is_wanted=isinstance(plan, Reduction))
     if plan is None or "domains" not in context.finished:
-        return None
+        return False
     if isinstance(plan, Obstacle):
         return Wait(f"a removed node's bricks are still in use: {plan.reason}", plan.hint)
     stays = [brick for brick in bricks if brick not in plan.bricks]
@@ -84,15 +87,22 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
     going = wanted.named(plan.bricks)
     context.report(f"taking out of volume {found.name}: {', '.join(going)}")
     client.remove_bricks(found.name, plan.words, going)
-    return None
+    return True
 
 
 def detach(context: Context) -> Wait | None:
     """Take removed nodes out of the pool once no volume has bricks on them."""
     names = vacancies.host_names(context)
-    going = [name for peer in client.pool().peers for name in names.intersection(peer.names)] if names else []
-    used = {brick.partition(":")[0] for info in client.volumes() for brick in info.bricks} if going else set()
-    for name in sorted(set(going) - used):
+    if not names or "domains" not in context.finished:
+        return None
+    going = {name for peer in client.pool().peers for name in names.intersection(peer.names)}
+    used = {brick.partition(":")[0]: info.name for info in client.volumes() for brick in info.bricks} if going else {}
+    for name in sorted(going):
+        if name in used:
+            return Wait(
+                f"{name}, which was removed, stays in the pool: volume {used[name]} has bricks on it",
+                f"if the volume is not of the plan, move them: gluster volume info {used[name]}",
+            )
         if first := corrector(context):
             return Wait(f"{first.name} takes {name}, which was removed, out of the pool")
         context.report(f"taking {name}, which was removed, out of the pool")

@@ -41,11 +41,11 @@ def form(context: Context) -> Outcome:
             found = _look(wanted)
             assert found is not None, "glusterd made it"
         bricks = require_same(wanted, found)
-        removing = removal.step(context, wanted, found, bricks) if found.status == "Started" else None
-        if removing is None and (changed := _look(wanted)) is not None and changed != found:
-            found, bricks = changed, require_same(wanted, changed)
-        if removing is not None:
-            return options.keep_closed(context, found) or removing
+        taken = removal.step(context, wanted, found, bricks) if found.status == "Started" else False
+        if isinstance(taken, Wait):
+            return options.keep_closed(context, found) or taken
+        if taken and (left := _look(wanted)) is not None:
+            found, bricks = left, require_same(wanted, left)
         waiting = _bring_up(context, wanted, found) or completion.step(context, wanted, found, bricks)
         if waiting is not None:
             return waiting

@@ -217,3 +217,29 @@ def test_group_names_are_ansibles(rack1: Site) -> None:
 def test_help_has_an_example(verb: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["site", *verb, "--help"]) == Exit.OK
     assert "Example" in capsys.readouterr().out
+
+
+def test_a_further_slot_with_its_seed(rack1: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(rack1.plan.slots)
+    name = f"node{count + 1}"
+    assert run(["site", "slot", "add", "rack1", "-o", "late.json", "--format", "file"]) == Exit.OK
+    seed = decode(Path("late.json").read_bytes(), source="late.json")
+    verify_seed(seed)
+    assert seed.plan.slot(count + 1).later
+    assert capsys.readouterr().out.splitlines() == [
+        f"late.json: seed of slot {count + 1} ({name}) of site rack1, which was added",
+        f"  next, on any member: trivet-node slot add {count + 1} {name} --seed {seed.slot.seed_id}",
+    ]
+    assert run(["site", "slot", "add", "rack1", "far"]) == Exit.OK
+    said = capsys.readouterr().out
+    assert f"its seed: trivet site seed rack1 {count + 2} -o far.img" in said
+    assert f"next, on any member: trivet-node slot add {count + 2} far" in said
+    assert [slot.name for slot in open_site(rack1.path).plan.slots][count:] == [name, "far"]
+
+
+def test_a_further_slot_that_can_not_be(rack1: Site, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["site", "slot", "add", "rack1", "node1"]) == Exit.REFUSED
+    Path("there.img").touch()
+    assert run(["site", "slot", "add", "rack1", "-o", "there.img"]) == Exit.REFUSED
+    assert "there.img is there already" in capsys.readouterr().err
+    assert open_site(rack1.path).plan == rack1.plan

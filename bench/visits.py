@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
+from firstboot.cluster import attempts  # noqa: E402
 from firstboot.cluster.core import Core  # noqa: E402
 from firstboot.cluster.events import (  # noqa: E402
     Action,
@@ -153,7 +154,8 @@ class Site:
         view = other.view()
         if lacks_claim(view, other.slot, node.slot, node.core.identity.node_id):
             self._step(other, ClaimArrived(0, node.slot, node.slot, node.core.identity.node_id, self.now_s))
-            self._wake(other)
+            if attempts.claimed(other.core.identity.names, other.core.votes):
+                self._wake(other)
             view = other.view()
         self._step(node, Visited(Visit(other.endpoint, other.slot, view), target.slot, self.now_s))
 

@@ -184,9 +184,21 @@ class Membership:
         roster = self._running.ballot.roster if self._running is not None else None
         claims = self._running.ballot.claims if self._running is not None else {}
         return tuple(
-            _peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
+            self._peer(slot, claims.get(slot.number), roster.contacts.get(slot.number) if roster else None)
             for slot in context.plan.slots
             if slot.number != context.slot.number
+        )
+
+    def _peer(self, slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
+        address = contact.address if contact else None
+        return PeerStatus(
+            name=slot.name,
+            slot=slot.number,
+            node_id=node_id,
+            address=address,
+            storage_address=contact.storage_address if contact else None,
+            found_by=self._searching.found_by(slot.number, address) if address else (),
+            connected=contact is not None and contact.reachable,
         )
 
     def problems(self, context: Context) -> list[str]:
@@ -365,14 +377,3 @@ def _asked(names: Mapping[int, str], ballot: Ballot, members: Members | None) ->
 
 def _known(member: Member) -> KnownMember:
     return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
-
-
-def _peer(slot: SlotPlan, node_id: str | None, contact: Contact | None) -> PeerStatus:
-    return PeerStatus(
-        name=slot.name,
-        slot=slot.number,
-        node_id=node_id,
-        address=contact.address if contact else None,
-        storage_address=contact.storage_address if contact else None,
-        connected=contact is not None and contact.reachable,
-    )

@@ -49,13 +49,17 @@ class NetworkStatus(Model):
 
 
 class PeerStatus(Model):
-    """Another member, by its slot's name; `connected` as glusterd sees it."""
+    """Another member, by its slot's name; `connected` as glusterd sees it.
+
+    `found_by` are the ways by which its address is known: multicast, seed, a DHCP option, a DNS name, or the members.
+    """
 
     name: str
     slot: int
     node_id: str | None = None
     address: str | None = None
     storage_address: str | None = None
+    found_by: tuple[str, ...] = ()
     connected: bool
 
 
@@ -92,7 +96,7 @@ class NodeStatus(Model):
     """
 
     format: Literal["trivet-status"] = "trivet-status"
-    version: str = "1.1"
+    version: str = "1.2"
     phase: str
     state: PhaseState
     reason: str

@@ -15,6 +15,11 @@ def rest(names: Mapping[int, str], attempt: Attempt) -> Mapping[int, str]:
     return {slot: name for slot, name in names.items() if slot not in attempt.without}
 
 
+def claimed(slots: Iterable[int], votes: Votes) -> bool:
+    """Whether every slot that the attempt asks has its claim here."""
+    return all(slot in votes.claims or slot in votes.attempt.without for slot in slots)
+
+
 def following(latest: Attempt, without: Iterable[int], by: str) -> Attempt:
     """The attempt after the latest one that is known."""
     return Attempt(latest.number + 1, tuple(sorted(set(without))), by)

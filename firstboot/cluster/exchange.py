@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from firstboot.cluster import attempts
 from firstboot.cluster.announcement import usable
 from firstboot.cluster.claims import Ballot
 from firstboot.cluster.client import Claimant, Hear, visit
@@ -98,8 +99,13 @@ class Exchange:
             self._wake.set()
 
     def go(self) -> None:
-        """There is news, such as a slot claimed here, which may be the last that was missing: begin a round soon."""
+        """There is news, such as another epoch: begin the next round soon."""
         self._wake.set()
+
+    def claimed(self) -> None:
+        """A slot was claimed here: begin the next round soon, if that was the last one that was missing."""
+        if attempts.claimed(self._ballot.identity.names, self._ballot.votes):
+            self._wake.set()
 
     def met(self, slot: int, address: str) -> None:
         """The holder of that slot's certificate visited from this address: the best of hints."""

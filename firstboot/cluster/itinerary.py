@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from firstboot.cluster import attempts
 from firstboot.cluster.ballots import Votes
 from firstboot.cluster.events import Endpoint, Target
 from firstboot.cluster.roster import Contact, Roster, is_ipv4
@@ -58,8 +59,7 @@ def targets(
     The known address of who answers; else what hints, views and the seed offer, the best of each slot first.
     """
     met = {slot: contact for slot, contact in roster.contacts.items() if _answers(roster, slot, contact)}
-    complete = all(slot in votes.claims or slot in votes.attempt.without for slot in slots)
-    members = _members(roster, votes, met, pace, unseen_s, complete=complete)
+    members = _members(roster, votes, met, pace, unseen_s, complete=attempts.claimed(slots, votes))
     chosen = [target for slot in members for target in _at(slot, met[slot], hinted(slot), port)]
     missing = [slot for slot in slots if slot not in met]
     chance.shuffle(missing)

@@ -61,7 +61,9 @@ def known(member: Member) -> KnownMember:
     return KnownMember(node_id=member.node_id, address=member.address, storage_address=member.storage_address)
 
 
-def peer(slot: int, name: str, node_id: str | None, contact: Contact | None) -> PeerStatus:
+def peer(
+    slot: int, name: str, node_id: str | None, contact: Contact | None, found_by: tuple[str, ...] = ()
+) -> PeerStatus:
     """A slot as mutual TLS sees it."""
     return PeerStatus(
         name=name,
@@ -69,6 +71,7 @@ def peer(slot: int, name: str, node_id: str | None, contact: Contact | None) -> 
         node_id=node_id,
         address=contact.address if contact else None,
         storage_address=contact.storage_address if contact else None,
+        found_by=found_by,
         connected=contact is not None and contact.reachable,
     )
 

@@ -20,6 +20,7 @@ from firstboot.cluster.events import Found, Identity, Outside, WaitFor
 from firstboot.cluster.exchange import HURRIED_S, Exchange
 from firstboot.cluster.founder import short
 from firstboot.cluster.members import Members
+from firstboot.cluster.roster import Contact
 from firstboot.cluster.running import Running, pace, view_of
 from firstboot.cluster.search import Search
 from firstboot.cluster.server import AdmissionServer
@@ -229,10 +230,15 @@ class Membership:
             held = {slot: node for node, slot in members.nodes.items()}
             slots = {slot: members.slots[slot].name for slot in held}
         return tuple(
-            memberlist.peer(slot, name, held.get(slot), contacts.get(slot))
+            self._peer(slot, name, held.get(slot), contacts.get(slot))
             for slot, name in sorted(slots.items())
             if slot != context.slot.number
         )
+
+    def _peer(self, slot: int, name: str, node_id: str | None, contact: Contact | None) -> PeerStatus:
+        address = contact.address if contact else None
+        found_by = self._searching.found_by(slot, address) if address else ()
+        return memberlist.peer(slot, name, node_id, contact, found_by)
 
     def problems(self, context: Context) -> list[str]:
         """Machines that answer for a slot which another node holds, and what else is wrong between the members."""
@@ -318,7 +324,7 @@ class Membership:
             view=lambda node_id: self._view(context, node_id),
             status=self._status,
             met=exchange.met,
-            claimed=exchange.go,
+            claimed=exchange.claimed,
             enrol=lambda role: enrolment.answer(
                 assembly.members, role, watch.clocks.refusal(context.views, role.slot)
             ),

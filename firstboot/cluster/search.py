@@ -111,6 +111,12 @@ class Search:
         """Where members may be, other than by mDNS."""
         return [*self._fallbacks.endpoints(), *self._remembered]
 
+    def found_by(self, slot: int, address: str) -> tuple[str, ...]:
+        """The ways that gave this address; members tell what none of them did."""
+        given = [way.name for way in self._fallbacks.ways if any(e.address == address for e in way.endpoints)]
+        heard = any(endpoint.address == address for endpoint in self.hints.of_slot(slot))
+        return (*(("multicast",) if heard else ()), *given) or ("members",)
+
     def said(self) -> str:
         """The ways in use and what each gave, for whoever waits."""
         others = self._slots - {self._context.slot.number}

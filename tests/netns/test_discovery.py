@@ -37,6 +37,13 @@ def form(agents: list[Agent]) -> None:
     assert [agent.journal.founder_slot for agent in agents] == [1] * len(agents)
 
 
+def found_by(agent: Agent, slot: int) -> set[str]:
+    """The ways by which a node knows another's address."""
+    assert agent.status is not None
+    (peer,) = [peer for peer in agent.status.peers if peer.slot == slot]
+    return set(peer.found_by)
+
+
 def know(agents: list[Agent], addresses: dict[str, str]) -> bool:
     """Whether every node's stable names lead there."""
     hosts = [agent.node.read("/etc/hosts") or "" for agent in agents]
@@ -169,6 +176,7 @@ def test_without_multicast_a_dns_name_is_enough(machines: Lab) -> None:
         wait_until("it says how it looks", agents, lambda: says(agents[1], "waiting", *looks, way))
         last.start()
         form([*agents, last])
+        assert found_by(last, 1) == {f"DNS name trivet-peers.{DOMAIN}"}
     assert weather.counted(machines.switch, "deaf") > 0
 
 
@@ -187,6 +195,7 @@ def test_without_multicast_a_dhcp_option_is_enough(machines: Lab) -> None:
         wait_until("it says how it looks", [second], lambda: says(second, "waiting", "heard 0 of 1", way))
         first.start()
         form([first, second])
+        assert found_by(second, 1) == {f"DHCP option {PEERS_OPTION}"}
     assert weather.counted(machines.switch, "deaf") > 0
 
 
@@ -194,7 +203,9 @@ def test_without_multicast_one_address_in_the_seeds_is_enough(machines: Lab) -> 
     weather.forbid_multicast(machines.switch)
     root, _ = site(4)
     peer = f"{SUBNET}.1"
-    form(start(machines, [issue(root, number, 4, peers=(peer,) if number > 1 else ()) for number in range(1, 5)]))
+    agents = start(machines, [issue(root, number, 4, peers=(peer,) if number > 1 else ()) for number in range(1, 5)])
+    form(agents)
+    assert [found_by(agents[1], slot) for slot in (1, 3)] == [{"seed"}, {"members"}]
     assert weather.counted(machines.switch, "deaf") > 0
 
 

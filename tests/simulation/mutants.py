@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "mutants"
-SCHEDULES = 4000
+SCHEDULES = 8000
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -117,20 +116,13 @@ def status(name: str, nodes: tuple[str, ...], folder: Path | None, as_json: bool
       trivet site status rack1
       trivet site status rack1 --node 192.0.2.11 --json
     """
-    from builder.site.nodes import addresses_of, ask_all, look_for
-    from builder.site.reports import missing_slots, site_status
+    from builder.site.nodes import ask_all
+    from builder.site.reports import site_status, whole_site
     from builder.site.tables import print_status
 
     opened = opened_site(name, folder)
-    if nodes:
-        document = site_status(opened, ask_all(opened, nodes), every_slot=False)
-    else:
-        unknown = frozenset(slot.number for slot in opened.plan.slots if slot.address is None)
-        hints = look_for(opened, unknown, browse_s=BROWSE_S)
-        reports = ask_all(opened, addresses_of(opened, hints))
-        with suppress(TrivetError):  # of a node that can't prove itself yet, its announcement may say why
-            hints += look_for(opened, frozenset(missing_slots(opened, reports)) - unknown, browse_s=BROWSE_S)
-        document = site_status(opened, reports, every_slot=True, hints=hints)
+    asked = site_status(opened, ask_all(opened, nodes), every_slot=False) if nodes else None
+    document = asked or whole_site(opened, browse_s=BROWSE_S)
     if as_json:
         click.echo(document.model_dump_json(indent=2))
     else:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
 from builder.site.discovery import Hint
 from builder.site.folder import Site
-from builder.site.nodes import NodeReport
+from builder.site.nodes import NodeReport, addresses_of, ask_all, look_for
 from builder.site.slots import slot_uses
-from firstboot.errors import Exit
+from firstboot.errors import Exit, TrivetError
 from firstboot.model import Model
 from firstboot.status import NodeStatus
 
@@ -160,3 +161,13 @@ def site_status(
         missing=tuple(names[slot] for slot in missing),
         announced=announced,
     )
+
+
+def whole_site(site: Site, *, browse_s: float) -> SiteStatus:
+    """Ask every node that can be found; of those that can't prove themselves yet, say what they announce."""
+    unknown = frozenset(slot.number for slot in site.plan.slots if slot.address is None)
+    hints = look_for(site, unknown, browse_s=browse_s)
+    reports = ask_all(site, addresses_of(site, hints))
+    with suppress(TrivetError):
+        hints += look_for(site, frozenset(missing_slots(site, reports)) - unknown, browse_s=browse_s)
+    return site_status(site, reports, every_slot=True, hints=hints)

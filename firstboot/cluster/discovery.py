@@ -79,11 +79,12 @@ class Discovery:
     def _begin(self) -> None:
         own = self._describe()
         try:
-            mdns = Mdns(self._addresses, own.site_id, self._hear)
-            self._mdns, self._own = mdns, own
-            mdns.announce(own)
+            self._own = own
+            self._mdns = Mdns(self._addresses, own.site_id, self._hear)
+            self._mdns.announce(own)
             self.trouble = ""
         except TrivetError as error:
+            self._end()
             if error.message != self.trouble:
                 log.warning("%s; it is tried again", error.message)
             self.trouble = error.message
@@ -113,8 +114,9 @@ class Discovery:
         if now_s - self._said_s >= self._words_gap_s:
             own = self._describe()
             if own != self._own:
-                self._said_s, self._own = now_s, own
+                self._said_s = now_s
                 mdns.announce(own)
+                self._own = own
             refused, self._refused = mdns.budget.refused - self._refused, mdns.budget.refused
             if refused:
                 log.warning("mDNS is flooded: %d announcements of this site were not read", refused)

@@ -313,7 +313,7 @@ def require_host() -> None:
         raise LabError("namespaced nodes need root")
     programs = ("glusterd", "gluster", "libvirtd", "virsh", "mkfs.xfs", "ip", "nft")
     programs += ("nsenter", "unshare", "losetup", "ss")
-    programs += ("chronyd", "chronyc", "setpriv", "gcc")
+    programs += ("chronyd", "chronyc", "setpriv", "gcc", "dnsmasq")
     missing = [p for p in programs if shutil.which(p, path=NODE_PATH) is None]
     if missing:
         raise LabError(f"missing programs: {', '.join(missing)}; debian-packages.txt names their packages")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 PORT = 7463
 PATIENCE = Patience(release_after_s=8.0, grace_s=3.0, max_step_s=1.5)
+"""Shorter than a real one, so that simulated sites have a short life."""
 PACE = Pace(usual=2, least=1, urgent=3, searched=4, rest_s=0.4, lead_rest_s=0.5)
 """Of six slots not all are visited in a round, as on large sites."""
-"""Shorter than a real one, so that simulated sites have a short life."""
 
 
 @dataclass(slots=True)

@@ -138,3 +138,11 @@ def test_every_turn_and_every_pause_is_a_beat(tmp_path: Path) -> None:
     bench.beats.clear()
     bench.runner.keep(lambda _: "formed", list)
     assert bench.beats == [bench.pauses[1], 0.0, 0.0, bench.pauses[2]]
+
+
+def test_the_phases_are_gone_through_anew_when_it_is_time_to(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, {"one": [Done()]}, stop_after=5)
+    assert bench.runner.form()
+    assert bench.runner.keep(lambda _: "formed", list, until=lambda: len(bench.pauses) == 2)
+    assert len(bench.pauses) == 2
+    assert not bench.runner.keep(lambda _: "formed", list), "it was told to stop"

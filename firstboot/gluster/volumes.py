@@ -10,7 +10,7 @@ from firstboot.errors import RefusedError
 from firstboot.gluster import client, completion, marks, options, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
-from firstboot.gluster.pool import compare, others
+from firstboot.gluster.pool import compare, corrector, others
 from firstboot.gluster.shape import Shape, is_part_of, shape
 from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
@@ -94,11 +94,21 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     if found.status == "Stopped":
         return Wait(f"volume {name} was stopped by an operator", f"gluster volume start {name}", retry_s=10.0)
     if found.status == "Created":
+        for brick in wanted.placed(found) or ():
+            if brick.slot == context.slot.number:
+                marks.restore(found, brick_mount(name, brick.index), brick_path(name, brick.index))
         if not context.is_founder:
             return Wait(f"waiting for {_founder_name(context)} to start volume {name}")
         if waiting := _tune_and_start(context, wanted, found):
             return waiting
-    online = client.online_bricks(name)
+    try:
+        online = client.online_bricks(name)
+    except GlusterError as error:
+        # A member whose part of the start failed, or that was cut off in it, keeps the volume as only created.
+        if "is not started" not in error.text or corrector(context):
+            raise
+        client.start_anew(name)
+        return Wait(f"volume {name} was not started on all nodes: {error.text}", "it is started there now")
     offline = [brick for brick in found.bricks if brick not in online]
     if offline and "domains" not in context.finished:
         # On the way up a dead node's bricks are no reason to wait: a volume that can't do without them won't mount.

@@ -110,6 +110,25 @@ def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGl
     yield fake
 
 
+def test_a_start_that_failed_on_one_node_is_done_again_there(
+    glusterd: FakeGlusterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Staging failed on node2.lab.trivet.internal. Error: Volume data is not started"
+
+    def refuse(volume: str) -> frozenset[str]:
+        raise GlusterError("reading", said)
+
+    monkeypatch.setattr(client, "online_bricks", refuse)
+    monkeypatch.setattr(client, "start_anew", lambda volume: glusterd.done.append("start anew"))
+    glusterd.volume = STARTED
+    assert waited(room.form(context(1))) == f"volume data was not started on all nodes: {said}"
+    assert glusterd.done == ["start anew"]
+    glusterd.peers = tuple(settled(slot) for slot in (1, 3))
+    with pytest.raises(GlusterError):
+        room.form(context(2))
+    assert glusterd.done == ["start anew"]
+
+
 @pytest.mark.parametrize("connected", [True, False])
 def test_nothing_is_changed_while_a_member_is_away(glusterd: FakeGlusterd, connected: bool) -> None:
     glusterd.volume = MADE

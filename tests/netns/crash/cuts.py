@@ -159,7 +159,7 @@ class Site:
         with suppress(*TROUBLE):
             if not self.met(stage.members):
                 return False
-            seen = [str(volumes(each.node)) for each in self.daemons[: stage.members]]
+            seen = [defined(each.node) for each in self.daemons[: stage.members]]
             wanted = {"create": VOLUME, "tune": "remote-dio", "start": "Started"}.get(name, "")
             bricks = len(parse_status(gluster(first, "volume", "status", VOLUME))) if name == "start" else NODES
             return len(set(seen)) == 1 and wanted in seen[0] and bricks == NODES
@@ -192,6 +192,11 @@ class Site:
                 for each in self.daemons:  # the agent takes the marks off: firstboot.gluster.marks
                     each.node.run("rm", "-rf", f"{BRICK}/d")
             first.run("timeout", "10", "gluster", "--mode=script", *STAGES[name].words, check=False)
+
+
+def defined(node: Node) -> str:
+    """A node's volumes in words; the order of options, which an import changes, left out."""
+    return str([(v.id, v.name, v.status, v.bricks, sorted(v.options.items())) for v in volumes(node)])
 
 
 def await_fact(what: str, fact: Callable[[], bool], limit_s: float) -> None:

@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test demo test lint simulate simulate-million simulate-mutants crash-matrix bench clean lab-down flood
+.PHONY: help setup setup-test demo test lint simulate simulate-million simulate-mutants crash-matrix crash-store bench clean lab-down flood
 .NOTPARALLEL:
 
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -60,6 +60,9 @@ crash-matrix: setup-test ## every kill of a formation, goes on where it was; FRE
 FLOOD_S ?= 60
 flood: setup-test ## form a site while mDNS is forged for FLOOD_S seconds first; the last line is JSON, with the agents' memory
 	$(SUDO) $(BIN)/python -m tests.netns.flood $(FLOOD_S)
+
+crash-store: setup-test ## glusterd cut off before every change of its store; STAGES=meet,probe,create,tune,start, EVERY=N, SITE=1
+	$(SUDO) $(BIN)/python -m tests.netns.crash.cuts $(if $(STAGES),--stages $(STAGES)) --every $(or $(EVERY),1) $(if $(SITE),--site)
 
 bench: $(BENCHES) ## every measurement against its peer; each ends with one JSON object
 

@@ -175,6 +175,11 @@ def start(volume: str) -> None:
     _change(f"starting volume {volume}", "volume", "start", volume)
 
 
+def start_anew(volume: str) -> None:
+    """Start a started volume where it is not, and what of it does not run."""
+    _change(f"starting volume {volume} anew", "volume", "start", volume, "force")
+
+
 def explain(text: str) -> str:
     """glusterd's sentence, with the true cause where it is known to say something else."""
     if "already part of another cluster" in text:

@@ -6,9 +6,11 @@ import logging
 import os
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 from firstboot.errors import RefusedError
 from firstboot.gluster import client
+from firstboot.gluster.client import VolumeInfo
 from firstboot.phases import Wait
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,20 @@ def clean(volume: str, mount: Path, folder: Path) -> Wait | None:
     os.removexattr(folder, VOLUME_ID)
     log.info("cleaned %s of the mark of a failed creation", folder)
     return None
+
+
+def restore(volume: VolumeInfo, mount: Path, folder: Path) -> None:
+    """Mark an empty brick folder of a volume that was never started, which can't be started without.
+
+    A node that lost the volume in a crash is shown it again by the others a moment after it has met them, and in that
+    moment takes the mark for that of a failed creation.
+    """
+    if volume.status != "Created" or not mount.is_mount() or not folder.is_dir():
+        return
+    if volume_id(folder) is None and not any(path.name != OWN_FOLDER for path in folder.iterdir()):
+        (folder / OWN_FOLDER).mkdir(mode=0o600, exist_ok=True)
+        os.setxattr(folder, VOLUME_ID, UUID(volume.id).bytes)
+        log.info("marked %s as a brick of volume %s again", folder, volume.name)
 
 
 def volume_id(folder: Path) -> bytes | None:

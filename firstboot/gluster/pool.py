@@ -68,7 +68,14 @@ def form(context: Context) -> Outcome:
     """
     _closing.close(context)
     daemon.start()
-    pool = _wait_for_glusterd(context)
+    try:
+        pool = _wait_for_glusterd(context)
+    except GlusterError:
+        if not store.half_met():
+            raise
+        # It can't list a peer whose id it does not know.
+        _end_cut_off_meetings(context)
+        return Wait("glusterd is being probed", "a probe that was cut off is ended after a few seconds")
     if pool is None:
         return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
     comparison = compare(pool, others(context))
@@ -86,7 +93,7 @@ def form(context: Context) -> Outcome:
         names = ", ".join(member.name for member in comparison.absent)
         if context.is_founder:
             return Wait(f"{names} not in the pool yet")
-        _end_cut_off_meetings(context, comparison)
+        _end_cut_off_meetings(context, comparison.unsettled)
         founder = context.members.get(context.founder_slot or 0)
         # Whom the founder has not taken in sees nobody of the pool, not even the founder.
         whom = "this node" if founder in comparison.absent else names
@@ -98,7 +105,7 @@ def form(context: Context) -> Outcome:
         names = ", ".join(f"{member.name} ({_state(peer)})" for member, peer in comparison.unsettled)
         if _comes_back(context) and not any(peer.connected for _, peer in comparison.unsettled):
             return Done(f"pool of {len(context.members)}; {names}")
-        _end_cut_off_meetings(context, comparison)
+        _end_cut_off_meetings(context, comparison.unsettled)
         return Wait(f"peers not connected: {names}", "are they powered on, and is glusterd running there?")
     return Done(f"pool of {len(context.members)}")
 
@@ -120,13 +127,13 @@ def _obstacle(member: Member, error: GlusterError) -> Wait:
     raise error
 
 
-def _end_cut_off_meetings(context: Context, comparison: Comparison) -> None:
+def _end_cut_off_meetings(context: Context, unsettled: tuple[tuple[Member, Peer], ...] = ()) -> None:
     """Start glusterd again when the other side was cut off in the middle of a probe: it would wait for ever.
 
     A peer by name alone it has to forget, which is done only where there are no volumes yet.
     """
-    names = frozenset(member.name for member, peer in comparison.unsettled if peer.is_meeting)
-    if comparison.absent and not client.volumes():
+    names = frozenset(member.name for member, peer in unsettled if peer.is_meeting)
+    if not client.volumes():
         names |= store.half_met()
     lasting = _cut_off.lasting(names, time.monotonic())
     if lasting:

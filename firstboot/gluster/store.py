@@ -15,8 +15,10 @@ log = logging.getLogger(__name__)
 STORE = Path("/var/lib/glusterd")
 CUT_OFF_S = 10.0
 """Between the messages by which nodes meet pass milliseconds, on an emulated machine a second."""
-UNANSWERED = re.compile(r"^state=(1|2|5|9|10)$", re.MULTILINE)
-"""States of a meeting that glusterd keeps across its end, but does not go on from (glusterd-sm.c)."""
+ASKED = re.compile(r"^state=1$", re.MULTILINE)
+"""This side probed, and had no word from the other, which need not know of it: it is probed again."""
+UNANSWERED = re.compile(r"^state=(2|5|9|10)$", re.MULTILINE)
+"""Further states of a meeting that glusterd keeps across its end, but does not go on from (glusterd-sm.c)."""
 
 
 def mend(store: Path = STORE) -> list[Path]:
@@ -25,7 +27,7 @@ def mend(store: Path = STORE) -> list[Path]:
     glusterd makes a file empty, and puts the content there by renaming another. So an empty file was never written,
     and a volume without its definition, or never started and without that of a brick, was not created to its end.
     """
-    useless = [path for path in _files(store / "peers") if not _is_uuid(path.name) or not path.stat().st_size]
+    useless = [path for path in _files(store / "peers") if not _is_uuid(path.name) or not _is_answered(path)]
     useless += [folder for folder in _folders(store / "vols") if not _is_whole(folder)]
     for path in useless:
         if path.is_dir():
@@ -34,6 +36,11 @@ def mend(store: Path = STORE) -> list[Path]:
             path.unlink()
         log.warning("removed %s, which glusterd began to write and was cut off", path)
     return useless + [path for path in _files(store / "peers") if _befriend(path)]
+
+
+def _is_answered(peer: Path) -> bool:
+    text = peer.read_text(errors="replace")
+    return bool(text) and not ASKED.search(text)
 
 
 def _befriend(peer: Path) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from firstboot.context import Context
 from firstboot.errors import RefusedError
 from firstboot.gluster import client, completion, marks, options, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
+from firstboot.gluster.pool import compare, corrector, others
 from firstboot.gluster.shape import Shape, is_part_of, shape
 from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
@@ -92,12 +94,21 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
     if found.status == "Stopped":
         return Wait(f"volume {name} was stopped by an operator", f"gluster volume start {name}", retry_s=10.0)
     if found.status == "Created":
+        for brick in wanted.placed(found) or ():
+            if brick.slot == context.slot.number:
+                marks.restore(found, brick_mount(name, brick.index), brick_path(name, brick.index))
         if not context.is_founder:
             return Wait(f"waiting for {_founder_name(context)} to start volume {name}")
-        options.tune(context, wanted.plan, found)
-        context.report(f"starting volume {name}")
-        client.start(name)
-    online = client.online_bricks(name)
+        if waiting := _tune_and_start(context, wanted, found):
+            return waiting
+    try:
+        online = client.online_bricks(name)
+    except GlusterError as error:
+        # A member whose part of the start failed, or that was cut off in it, keeps the volume as only created.
+        if "is not started" not in error.text or corrector(context):
+            raise
+        client.start_anew(name)
+        return Wait(f"volume {name} was not started on all nodes: {error.text}", "it is started there now")
     offline = [brick for brick in found.bricks if brick not in online]
     if offline and "domains" not in context.finished:
         # On the way up a dead node's bricks are no reason to wait: a volume that can't do without them won't mount.
@@ -108,6 +119,26 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
             f"volume {name} has bricks offline: {', '.join(offline)}",
             "is that node up, and its brick mounted? trivet-node status there; gluster volume status",
         )
+    return None
+
+
+def _tune_and_start(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait | None:
+    """Both while all are connected: who comes back in the middle of a change would never learn of it."""
+    name = found.name
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: options.tune(context, wanted.plan, found),
+        lambda: client.start(name),
+    )
+    for step in steps:
+        comparison = compare(client.pool(), others(context))
+        away = [*comparison.absent, *(member for member, _ in comparison.unsettled)]
+        if away:
+            return Wait(
+                f"volume {name} is started once {', '.join(member.name for member in away)} is connected",
+                "is it powered on, and glusterd running there? trivet-node status there",
+            )
+        context.report(f"starting volume {name}")
+        step()
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -94,3 +94,31 @@ def test_an_unmounted_brick_is_never_cleaned(cluster: Cluster, monkeypatch: pyte
     monkeypatch.setattr(Path, "is_mount", lambda self: False)
     assert cluster.clean() is None
     assert kept(cluster)
+
+
+VOLUME = VolumeInfo("data", "750e245d-709e-4303-9d52-1f699a46268f", "Replicate", "Created", 3, 0, (), {})
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_brick_of_a_created_volume_is_marked_again(cluster: Cluster, own: bool) -> None:
+    os.removexattr(cluster.folder, marks.VOLUME_ID)
+    if not own:
+        (cluster.folder / ".glusterfs").rmdir()
+    marks.restore(VOLUME, cluster.folder.parent, cluster.folder)
+    assert marks.volume_id(cluster.folder) == bytes.fromhex(VOLUME.id.replace("-", ""))
+    assert (cluster.folder / ".glusterfs").is_dir()
+
+
+@pytest.mark.parametrize("what", ["started", "data", "another", "not mounted"])
+def test_no_other_folder_is_marked(cluster: Cluster, what: str) -> None:
+    volume, mount = VOLUME, cluster.folder.parent
+    if what != "another":
+        os.removexattr(cluster.folder, marks.VOLUME_ID)
+    if what == "data":
+        (cluster.folder / "file").touch()
+    if what == "started":
+        volume = replace(VOLUME, status="Started")
+    if what == "not mounted":
+        mount = cluster.folder
+    marks.restore(volume, mount, cluster.folder)
+    assert marks.volume_id(cluster.folder) == (b"1" if what == "another" else None)

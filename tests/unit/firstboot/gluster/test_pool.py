@@ -34,6 +34,8 @@ class FakeGlusterd:
         self.now_s = 0.0
 
     def pool(self) -> Pool:
+        if self.half_met:  # as glusterd, which can't list a peer without an id
+            raise GlusterError("reading the pool", "refused without a reason")
         return Pool("me", self.peers)
 
     def probe(self, host: str) -> None:
@@ -197,6 +199,18 @@ def test_a_follower_that_was_met_half_starts_its_glusterd_again(glusterd: FakeGl
     glusterd.half_met = {"node1.lab.trivet.internal"}
     assert not restarted(glusterd, 2, 0.0, LIMIT_S - 1)
     assert restarted(glusterd, 2, LIMIT_S)
+
+
+def test_being_probed_is_waited_for(glusterd: FakeGlusterd) -> None:
+    glusterd.half_met = {"node1.lab.trivet.internal"}
+    assert waited(room.form(context(2))) == "glusterd is being probed"
+
+
+def test_a_pool_that_can_not_be_read_is_a_failure(glusterd: FakeGlusterd, monkeypatch: pytest.MonkeyPatch) -> None:
+    glusterd.half_met = {"somebody"}
+    monkeypatch.setattr(room.store, "half_met", frozenset)
+    with pytest.raises(GlusterError):
+        room.form(context(2))
 
 
 def test_a_meeting_that_goes_on_is_left_alone(glusterd: FakeGlusterd) -> None:

@@ -38,13 +38,17 @@ COMPLETED = [
 ]
 
 
+def settled(slot: int) -> Peer:
+    return Peer(f"{slot}", (f"node{slot}.lab.trivet.internal",), True, "Peer in Cluster")
+
+
 class FakeGlusterd:
     """One volume at most; what changes it is written down."""
 
     def __init__(self) -> None:
         self.volume: VolumeInfo | None = None
         self.online: frozenset[str] = frozenset(BRICKS)
-        self.peers: tuple[Peer, ...] = ()
+        self.peers: tuple[Peer, ...] = tuple(settled(slot) for slot in (2, 3))
         self.done: list[str] = []
         self.create_error = ""
         self.clients: dict[str, tuple[str, ...]] | None = None
@@ -104,6 +108,35 @@ def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGl
     (tmp_path / "virt").write_text(GROUP)
     monkeypatch.setattr(options, "GROUPS", tmp_path)
     yield fake
+
+
+def test_a_start_that_failed_on_one_node_is_done_again_there(
+    glusterd: FakeGlusterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "Staging failed on node2.lab.trivet.internal. Error: Volume data is not started"
+
+    def refuse(volume: str) -> frozenset[str]:
+        raise GlusterError("reading", said)
+
+    monkeypatch.setattr(client, "online_bricks", refuse)
+    monkeypatch.setattr(client, "start_anew", lambda volume: glusterd.done.append("start anew"))
+    glusterd.volume = STARTED
+    assert waited(room.form(context(1))) == f"volume data was not started on all nodes: {said}"
+    assert glusterd.done == ["start anew"]
+    glusterd.peers = tuple(settled(slot) for slot in (1, 3))
+    with pytest.raises(GlusterError):
+        room.form(context(2))
+    assert glusterd.done == ["start anew"]
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_nothing_is_changed_while_a_member_is_away(glusterd: FakeGlusterd, connected: bool) -> None:
+    glusterd.volume = MADE
+    glusterd.peers = (settled(2), replace(settled(3), connected=connected, state="Accepted peer request"))
+    assert waited(room.form(context(1))) == "volume data is started once node3 is connected"
+    glusterd.peers = (settled(2),)
+    assert waited(room.form(context(1))) == "volume data is started once node3 is connected"
+    assert glusterd.done == []
 
 
 def waited(outcome: Outcome) -> str:
@@ -179,6 +212,7 @@ def test_a_volume_that_was_stopped_is_not_started(glusterd: FakeGlusterd) -> Non
 def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGlusterd) -> None:
     founder = context(1)
     late = founder.members.pop(3)
+    glusterd.peers = (settled(2),)
     outcome = room.form(founder)
     assert isinstance(outcome, Done)
     assert outcome.detail == "1 volume(s) started; volume data has 2 of 3 bricks, without node3"

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from firstboot.context import Context, Member
 from firstboot.errors import TrivetError
-from firstboot.gluster import client
+from firstboot.gluster import client, daemon
 from firstboot.gluster.client import VolumeInfo
 from firstboot.gluster.pool import corrector
 from firstboot.phases import Wait
 from firstboot.plan import VolumePlan
 
 log = logging.getLogger(__name__)
+
+MISSED_S = 30.0
+"""Whoever corrects an option does so within seconds; a glusterd that still lacks it then failed in its part."""
+
+
+class Missed:
+    """When a glusterd is to be started again, because it failed in its part of a change that the others made.
+
+    Connected, it never hears of that change any more: volumes are compared when members meet. The time doubles with
+    each start that did not help.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, tuple[float, float]] = {}
+
+    def is_due(self, volume: str, now_s: float) -> bool:
+        """Whether it lacks something of that volume for too long."""
+        since_s, limit_s = self._since.setdefault(volume, (now_s, MISSED_S))
+        if now_s - since_s < limit_s:
+            return False
+        self._since[volume] = now_s, 2 * limit_s
+        return True
+
+    def over(self, volume: str) -> None:
+        """It lacks nothing of that volume."""
+        self._since.pop(volume, None)
+
+
+_missed = Missed()
 
 GROUPS = Path("/var/lib/glusterd/groups")
 
@@ -61,8 +91,12 @@ def keep_closed(context: Context, found: VolumeInfo) -> Wait | None:
     """Correct the options that close the volume; of the nodes that see each other the one of the lowest slot does."""
     lacking = missing_options(closing_options(context.members.values()), found)
     if not lacking:
+        _missed.over(found.name)
         return None
     if first := corrector(context):
+        if _missed.is_due(found.name, time.monotonic()):
+            context.report(f"starting glusterd again: it missed a change of volume {found.name}")
+            daemon.restart()
         return Wait(
             f"volume {found.name} is not closed to strangers: {', '.join(lacking)}",
             f"{first.name} corrects it: trivet-node status there",

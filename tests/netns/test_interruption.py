@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import testinfra
 
 from builder.site.folder import Site
 from firstboot.paths import DOMAINS, brick_mount
 from tests.netns.agents import Agent, is_formed, wait_until
+from tests.netns.looks import volumes
 from tests.netns.namespaces import Lab
-from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed
+from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site
 
 
 def test_one_node_forms_though_killed_after_each_phase(machines: Lab, one_slot: Site) -> None:
@@ -35,3 +39,26 @@ def test_one_node_forms_though_killed_after_each_phase(machines: Lab, one_slot: 
     host = testinfra.get_host(f"netns://{node.pid}")
     assert host.mount_point(str(brick_mount(VOLUME, 0))).filesystem == "xfs"
     assert host.mount_point(str(DOMAINS / DOMAIN)).filesystem == "fuse.glusterfs"
+
+
+@pytest.mark.full
+def test_a_glusterd_that_failed_in_its_part_of_a_change_learns_of_it(machines: Lab, tmp_path: Path) -> None:
+    site = make_site(tmp_path, slots=3)
+    agents = []
+    for number in (1, 2, 3):
+        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
+        agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
+        agents[-1].start()
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    first, second, _ = agents
+
+    def allowed() -> list[str]:
+        return [volumes(agent.node)[0].options["auth.ssl-allow"] for agent in agents]
+
+    members = allowed()
+    first.node.run("gluster", "--mode=script", "volume", "set", VOLUME, "auth.ssl-allow", "nobody")
+    second.node.run("rm", f"/var/lib/glusterd/vols/{VOLUME}/{VOLUME}-shd.vol")
+    wait_until("it failed on node2", [first], lambda: "Commit failed on node2" in first.text)
+    wait_until("all have it", agents, lambda: allowed() == members)
+    assert f"it missed a change of volume {VOLUME}" in second.text
+    wait_until("formed again", agents, lambda: all(is_formed(agent) for agent in agents))

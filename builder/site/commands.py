@@ -121,8 +121,10 @@ def status(name: str, nodes: tuple[str, ...], folder: Path | None, as_json: bool
     from builder.site.tables import print_status
 
     opened = opened_site(name, folder)
-    asked = site_status(opened, ask_all(opened, nodes), every_slot=False) if nodes else None
-    document = asked or whole_site(opened, browse_s=BROWSE_S)
+    if nodes:
+        document = site_status(opened, ask_all(opened, nodes), every_slot=False)
+    else:
+        document = whole_site(opened, browse_s=BROWSE_S)
     if as_json:
         click.echo(document.model_dump_json(indent=2))
     else:

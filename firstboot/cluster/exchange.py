@@ -82,7 +82,7 @@ class Exchange:
         self._moved: dict[int, Endpoint] = {}
         self._tour: set[int] = set()
         self.pause_s = FORMING_S
-        """Between rounds; the phase found raises it once everything is formed."""
+        """Between rounds; see `pace`."""
 
     @property
     def _slots(self) -> tuple[int, ...]:
@@ -161,7 +161,7 @@ class Exchange:
         contacts = self._ballot.roster.contacts
         tour = [(slot, contacts[slot].address) for slot in sorted(self._tour) if slot in contacts][:TOUR]
         self._tour = self._tour.intersection(contacts).difference(slot for slot, _ in tour)
-        sudden = [Target(slot, caller) for slot, caller in moved.items()]
+        sudden = [Target(slot, caller) for slot, caller in list(moved.items())]  # another thread may add to it still
         return sudden + [Target(slot, Endpoint(address, self._port)) for slot, address in tour if address]
 
     def _answers(self, slot: int | None) -> bool:

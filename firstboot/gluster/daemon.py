@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from firstboot import services
@@ -21,6 +22,35 @@ FRAME = ("xlator.c", "graph.c", "glusterfsd.c", "glusterfsd-mgmt.c")
 
 WRITE_VOLFILES = ("glusterd", "--xlator-option", "*.upgrade=on", "-N")
 """What a package's upgrade runs: all volumes' files are written anew from their definitions."""
+
+
+class Lasting:
+    """Troubles that only another start of glusterd ends: which have lasted for too long.
+
+    `limit_s` of each; it doubles with every start that did not help.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since: dict[str, tuple[float, float]] = {}
+
+    def is_due(self, trouble: str, now_s: float) -> bool:
+        """Whether this one, which is there now, is to be ended by a start."""
+        since_s, limit_s = self._since.setdefault(trouble, (now_s, self._limit_s))
+        if now_s - since_s < limit_s:
+            return False
+        self._since[trouble] = now_s, 2 * limit_s
+        return True
+
+    def over(self, trouble: str) -> None:
+        """It is not there any more."""
+        self._since.pop(trouble, None)
+
+    def due(self, troubles: Collection[str], now_s: float) -> list[str]:
+        """The same of all that there are now; every other is over."""
+        for trouble in self._since.keys() - set(troubles):
+            self.over(trouble)
+        return [trouble for trouble in sorted(troubles) if self.is_due(trouble, now_s)]
 
 
 def start() -> None:

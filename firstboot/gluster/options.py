@@ -18,35 +18,13 @@ from firstboot.plan import VolumePlan
 log = logging.getLogger(__name__)
 
 MISSED_S = 30.0
-"""Whoever corrects an option does so within seconds; a glusterd that still lacks it then failed in its part."""
+"""Whoever corrects an option does so within seconds; a glusterd that still lacks it then failed in its part.
 
-
-class Missed:
-    """When a glusterd is to be started again, because it failed in its part of a change that the others made.
-
-    Connected, it never hears of that change any more: volumes are compared when members meet. The time doubles with
-    each start that did not help.
-    """
-
-    def __init__(self) -> None:
-        self._since: dict[str, tuple[float, float]] = {}
-
-    def is_due(self, volume: str, now_s: float) -> bool:
-        """Whether it lacks something of that volume for too long."""
-        since_s, limit_s = self._since.setdefault(volume, (now_s, MISSED_S))
-        if now_s - since_s < limit_s:
-            return False
-        self._since[volume] = now_s, 2 * limit_s
-        return True
-
-    def over(self, volume: str) -> None:
-        """It lacks nothing of that volume."""
-        self._since.pop(volume, None)
-
-
-_missed = Missed()
-
+Connected, it never hears of that change any more: volumes are compared when members meet.
+"""
 GROUPS = Path("/var/lib/glusterd/groups")
+
+_missed = daemon.Lasting(MISSED_S)
 
 
 def wanted_options(volume: VolumePlan, group: Mapping[str, str], members: Iterable[Member]) -> dict[str, str]:

@@ -19,7 +19,7 @@ LISTEN_LIMIT_S = 120
 LISTEN_PAUSE_S = 0.5
 
 _closing = Closing()
-_cut_off = store.CutOff()
+_cut_off = daemon.Lasting(store.CUT_OFF_S)
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _end_cut_off_meetings(context: Context, unsettled: tuple[tuple[Member, Peer]
     names = frozenset(member.name for member, peer in unsettled if peer.is_meeting)
     if not client.volumes():
         names |= store.half_met()
-    lasting = _cut_off.lasting(names, time.monotonic())
+    lasting = _cut_off.due(names, time.monotonic())
     if lasting:
         context.report(f"starting glusterd again: meeting {', '.join(lasting)} was cut off")
         daemon.restart()

@@ -61,18 +61,6 @@ def half_met(store: Path = STORE) -> frozenset[str]:
     return frozenset(path.name for path in _files(store / "peers") if not _is_uuid(path.name.partition(".tmp")[0]))
 
 
-class CutOff:
-    """Since when a meeting with a peer goes on: one that lasts was cut off on the other side, and never ends."""
-
-    def __init__(self) -> None:
-        self._since: dict[str, float] = {}
-
-    def lasting(self, names: frozenset[str], now_s: float) -> list[str]:
-        """The names that have been there for too long."""
-        self._since = {name: self._since.get(name, now_s) for name in names}
-        return sorted(name for name, since in self._since.items() if now_s - since >= CUT_OFF_S)
-
-
 def lacks_volfiles(store: Path = STORE) -> bool:
     """Whether a file that a brick or a client is started with is not there: glusterd renames them without fsync."""
     for volume in _folders(store / "vols"):

@@ -9,6 +9,7 @@ import pytest
 from firstboot import services
 from firstboot.errors import TrivetError
 from firstboot.gluster import daemon
+from firstboot.gluster.daemon import Lasting
 from firstboot.run import CommandError, Completed
 
 STAMP = "[2026-11-24 12:22:39.123456 +0000]"
@@ -92,3 +93,24 @@ def test_a_failure_without_a_word_is_the_commands(unit: Unit) -> None:
 
 def test_without_a_log_the_command_says_it(unit: Unit) -> None:
     assert daemon.reasons("") == []
+
+
+def test_a_trouble_that_a_start_did_not_end_is_waited_for_longer_each_time() -> None:
+    lasting = Lasting(30)
+    assert [lasting.is_due("data", now) for now in (0, 29, 30, 31, 89, 90)] == [
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
+    lasting.over("data")
+    assert not lasting.is_due("data", 1000)
+
+
+def test_a_trouble_that_was_not_there_in_between_begins_anew() -> None:
+    lasting = Lasting(10)
+    assert lasting.due({"node2", "node3"}, 0) == []
+    assert lasting.due({"node3"}, 5) == []
+    assert lasting.due({"node2", "node3"}, 10) == ["node3"]

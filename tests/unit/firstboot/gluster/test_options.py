@@ -6,7 +6,7 @@ import pytest
 
 from firstboot.gluster import options
 from firstboot.gluster.client import VolumeInfo
-from firstboot.gluster.options import MISSED_S, Missed, closing_options, keep_closed
+from firstboot.gluster.options import MISSED_S, closing_options, keep_closed
 from firstboot.phases import Wait
 from tests.unit.firstboot.gluster.formed import context, members
 
@@ -15,18 +15,9 @@ def volume(values: dict[str, str]) -> VolumeInfo:
     return VolumeInfo("data", "1" * 32, "Replicate", "Started", 3, 0, (), values)
 
 
-def test_a_change_that_was_missed_is_waited_for_longer_each_time() -> None:
-    missed = Missed()
-    times = (0, MISSED_S - 1, MISSED_S, MISSED_S + 1, 3 * MISSED_S - 1, 3 * MISSED_S)
-    assert [missed.is_due("data", now) for now in times] == [False, False, True, False, False, True]
-    missed.over("data")
-    assert not missed.is_due("data", 100 * MISSED_S)
-    assert not missed.is_due("other", 100 * MISSED_S)
-
-
 def test_glusterd_is_started_again_where_it_failed_in_its_part_of_a_change(monkeypatch: pytest.MonkeyPatch) -> None:
     node, now, restarts = context(2), [0.0], []
-    monkeypatch.setattr(options, "_missed", Missed())
+    monkeypatch.setattr(options, "_missed", options.daemon.Lasting(MISSED_S))
     monkeypatch.setattr(options, "corrector", lambda _: members()[1])
     monkeypatch.setattr(options.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(options.daemon, "restart", lambda: restarts.append(now[0]))

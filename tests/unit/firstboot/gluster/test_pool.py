@@ -63,7 +63,7 @@ def glusterd(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlusterd]:
     monkeypatch.setattr(room.daemon, "start", lambda: fake.steps.append("start"))
     monkeypatch.setattr(room.daemon, "restart", lambda: fake.steps.append("restart"))
     monkeypatch.setattr(room.store, "half_met", lambda: frozenset(fake.half_met))
-    monkeypatch.setattr(room, "_cut_off", room.store.CutOff())
+    monkeypatch.setattr(room, "_cut_off", room.daemon.Lasting(room.store.CUT_OFF_S))
     monkeypatch.setattr(room.time, "monotonic", lambda: fake.now_s)
     monkeypatch.setattr(room.handshake, "attempt", lambda address: fake.answer)
     yield fake

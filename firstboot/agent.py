@@ -117,6 +117,9 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
     if context.seed is None:
         return fields
     fields["peers"] = membership.peers(context)
+    members = membership.council.members if membership.council is not None else None
+    if members is not None:
+        fields |= {"epoch": members.epoch, "closed_slots": members.closed}
     if context.plan.mode.has_gluster and "found" in context.finished:
         from firstboot.gluster import facts as gluster
 

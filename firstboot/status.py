@@ -93,10 +93,12 @@ class NodeStatus(Model):
     """One node. `phase` is the current phase's name, `unclaimed` without a seed, `formed` at the end.
 
     `reason` says what the phase waits for or is doing, `hint` what would end the wait, `since` when it began.
+    `epoch` is that of the members' document which this node has, `closed_slots` are those that it has nobody in
+    and lets nobody claim.
     """
 
     format: Literal["trivet-status"] = "trivet-status"
-    version: str = "1.2"
+    version: str = "1.3"
     phase: str
     state: PhaseState
     reason: str
@@ -112,6 +114,8 @@ class NodeStatus(Model):
     unused_cards: tuple[str, ...] = ()
     phases: tuple[PhaseStatus, ...] = ()
     peers: tuple[PeerStatus, ...] = ()
+    epoch: int | None = None
+    closed_slots: tuple[int, ...] = ()
     volumes: tuple[VolumeStatus, ...] = ()
     domains: tuple[DomainStatus, ...] = ()
     problems: tuple[str, ...] = ()

@@ -124,9 +124,12 @@ def slot_list(site: Site) -> SlotList:
 
 
 def missing_slots(site: Site, reports: Sequence[NodeReport]) -> tuple[int, ...]:
-    """The slots that nobody answered for."""
+    """The slots that nobody answered for, without those that the cluster has closed: no machine is to come there."""
     heard = {report.slot for report in reports if report.slot is not None}
-    return tuple(slot.number for slot in site.plan.slots if slot.number not in heard)
+    statuses = [report.status for report in reports if report.status is not None]
+    latest = max(statuses, key=lambda status: status.epoch or 0, default=None)
+    expected = heard | set(latest.closed_slots if latest is not None else ())
+    return tuple(slot.number for slot in site.plan.slots if slot.number not in expected)
 
 
 def site_status(

@@ -66,6 +66,11 @@ class Members:
         return {record.node_id: slot for slot, record in self.slots.items() if record.node_id is not None}
 
     @property
+    def closed(self) -> tuple[int, ...]:
+        """The slots that nobody has and nobody may claim."""
+        return tuple(slot for slot, record in self.slots.items() if record.node_id is None and not record.open)
+
+    @property
     def founder(self) -> int:
         """The slot whose member does what one has to do for all: the one that was a member for longest."""
         return self.senior_of(self.nodes.values())

@@ -116,11 +116,14 @@ class Machine:
         return Outcome(said["done"], said["text"], said["address"], said["storage"], tuple(said["faults"]))
 
     @contextmanager
-    def dhcp_server(self) -> Iterator[None]:
-        """A DHCP server of this machine's own at the switch, with a router; it has a /24 of 192.0.2.0."""
+    def dhcp_server(self, *more: str) -> Iterator[None]:
+        """A DHCP server of this machine's own at the switch, with a router; it has a /24 of 192.0.2.0.
+
+        `more` are options of dnsmasq.
+        """
         self.run("ip", "address", "add", "192.0.2.250/24", "dev", "switch")
         options = ["--conf-file=/dev/null", "--port=0", "--interface=switch", "--bind-interfaces", "--pid-file="]
-        options += ["--dhcp-range=192.0.2.100,192.0.2.200,1h", "--dhcp-option=3,192.0.2.254", "--leasefile-ro"]
+        options += ["--dhcp-range=192.0.2.100,192.0.2.200,1h", "--dhcp-option=3,192.0.2.254", "--leasefile-ro", *more]
         argv = ["nsenter", f"--target={self.pid}", "--net", "dnsmasq", "--keep-in-foreground", *options]
         process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:

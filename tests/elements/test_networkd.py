@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from firstboot.cluster.fallbacks import dhcp_addresses
+from firstboot.network.address import PEERS_OPTION
 from firstboot.plan import Bond, Bridge, GuestBridge, Interface, Mode, NetworkPlan, StorageNetwork
 from firstboot.seed import Seed
 from tests.elements.conftest import ROOT, Image
@@ -141,6 +143,13 @@ def test_only_management_gets_a_route_by_dhcp(node: Machine) -> None:
     routes = node.run("ip", "-4", "route", "show", "default").splitlines()
     assert [line.split()[:5] for line in routes] == [["default", "via", "192.0.2.254", "dev", "br0"]]
     assert ["are in one IPv4 network" in fault for fault in outcome.faults] == [True]
+
+
+def test_members_addresses_come_by_dhcp(node: Machine) -> None:
+    """networkd asks for our option, and tells it in the form that the agent reads."""
+    with node.dhcp_server(f"--dhcp-option={PEERS_OPTION},192.0.2.11,192.0.2.12"):
+        assert node.bring_up(seed_of(NetworkPlan(interface=Interface(name="eno1")))).done
+    assert dhcp_addresses(node.run("networkctl", "status", "--json=short", "eno1")) == ("192.0.2.11", "192.0.2.12")
 
 
 @pytest.mark.parametrize("method", ["link-local", "auto"])

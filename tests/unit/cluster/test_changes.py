@@ -78,6 +78,7 @@ def test_a_held_or_closed_slot_is_not_claimed() -> None:
     assert why(founded(), ClaimSlot(3, seed(3, 1), node(3, 1))) is Why.SLOT_HELD
     assert why(founded(), ClaimSlot(9, seed(9), node(9))) is Why.UNKNOWN_SLOT
     closed = made(founded(3, without=(3,)), CloseSlot(3))
+    assert closed.closed == (3,)
     assert why(closed, ClaimSlot(3, seed(3), node(3))) is Why.SLOT_CLOSED
     assert made(closed, ReleaseSlot(3, None)).slots[3].open
     assert why(founded(), CloseSlot(3)) is Why.SLOT_HELD

@@ -185,6 +185,11 @@ def test_a_site_is_formed_when_every_slot_is(rack1: Site) -> None:
     partial = site_status(rack1, formed[:2], every_slot=True)
     assert (partial.formed, partial.missing) == (False, ("node3",))
     assert not site_status(rack1, [], every_slot=False).formed
+    closed = status_of("formed").model_copy(update={"epoch": 4, "closed_slots": (3,)})
+    older = status_of("formed").model_copy(update={"epoch": 3, "closed_slots": (1, 2)})
+    smaller = [NodeReport("192.0.2.1", 1, closed), NodeReport("192.0.2.2", 2, older)]
+    assert site_status(rack1, smaller, every_slot=True).formed, "nobody is to come into a closed slot"
+    assert site_status(rack1, smaller[1:], every_slot=True).missing == ("node3",)
     silent = NodeReport("192.0.2.3", 3, None, "silent")
     assert not site_status(rack1, [*formed[:2], silent], every_slot=True).formed
 

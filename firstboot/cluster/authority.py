@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from firstboot.cluster import certificates
 from firstboot.cluster.certificates import Issuer
+from firstboot.cluster.members import MAX_AUTHORITIES
 from firstboot.cluster.trust import MemberRole, issued_by, key_id, load_certificate, load_key, role_of
 from firstboot.errors import BadInputError, RefusedError
 from firstboot.files import write_atomic
@@ -21,7 +22,8 @@ from firstboot.files import write_atomic
 LIFE = timedelta(days=730)
 RENEW_LEFT = timedelta(days=365)
 """A member's certificate is renewed at half its life: daemons and clients have a year to take up the new one."""
-MAX_TRUSTED = 8
+MAX_TRUSTED = MAX_AUTHORITIES + 1
+"""Those that the members' document has, and the one that a node is leaving."""
 
 DAMAGED_HINT = "stop the agent, move the folder away and start it again: another member hands the authority on"
 
@@ -72,26 +74,42 @@ def read(issuer_pem: str, trusted: Sequence[str]) -> Authority:
 
 
 def load(issuer: Path, trusted: Path) -> Authority | None:
-    """The authority on disk; None without one; raises RefusedError when it is damaged."""
+    """The authority on disk, also while it is being saved; None without one; raises RefusedError when it is damaged."""
     try:
-        texts = (
-            issuer.read_text(encoding="ascii", errors="replace"),
-            trusted.read_text(encoding="ascii", errors="replace"),
-        )
+        pem, trusted_pem = _texts(issuer, trusted)
     except FileNotFoundError:
         return None
     try:
-        return read(texts[0], split_pem(texts[1]))
+        return read(pem, split_pem(trusted_pem))
     except BadInputError as error:
         raise RefusedError(f"{issuer.parent} is damaged: {error.message}", hint=DAMAGED_HINT) from error
 
 
 def save(authority: Authority, issuer: Path, trusted: Path) -> None:
-    """Write it durably; the key last, so that there is none without whom to trust."""
+    """Write it durably, so that at every moment the issuer on disk is among those trusted, and never before those.
+
+    So another authority comes in three writes: it is trusted beside the former issuer, takes its place, and then the
+    former one goes, unless `authority` still trusts it. Who is cut off before that trusts one too many.
+    """
     issuer.parent.mkdir(mode=0o700, exist_ok=True)
     issuer.parent.chmod(0o700)
-    write_atomic(trusted, authority.trusted_pem)
-    write_atomic(issuer, authority.issuer_pem, mode=0o600)
+    former = load(issuer, trusted)
+    is_left = former is not None and former.certificate not in authority.trusted
+    write_atomic(trusted, authority.trusted_pem + (former.certificate_pem if former is not None and is_left else ""))
+    if former is None or former.certificate != authority.certificate:
+        write_atomic(issuer, authority.issuer_pem, mode=0o600)
+    if is_left:
+        write_atomic(trusted, authority.trusted_pem)
+
+
+def _texts(issuer: Path, trusted: Path) -> tuple[str, str]:
+    """Both files, of one moment as far as it matters: the same issuer before and after the other one was read."""
+    pem = issuer.read_text(encoding="ascii", errors="replace")
+    while True:
+        trusted_pem = trusted.read_text(encoding="ascii", errors="replace")
+        before, pem = pem, issuer.read_text(encoding="ascii", errors="replace")
+        if pem == before:
+            return pem, trusted_pem
 
 
 def split_pem(text: str) -> list[str]:

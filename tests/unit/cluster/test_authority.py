@@ -94,7 +94,7 @@ def test_it_is_kept_with_closed_modes_and_read_again(tmp_path: Path) -> None:
         (pem(issued()) + KEY.pem, pem(issued()), "not signed by itself"),
         (AUTHORITY.issuer_pem, "", "not among the trusted"),
         (AUTHORITY.issuer_pem, authorities.create("demo").certificate_pem, "not among the trusted"),
-        (AUTHORITY.issuer_pem, AUTHORITY.certificate_pem * 9, "not among the trusted"),
+        (AUTHORITY.issuer_pem, AUTHORITY.certificate_pem * 10, "not among the trusted"),
     ],
 )
 def test_what_is_none_is_refused(tmp_path: Path, issuer: str, trusted: str, words: str) -> None:

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from firstboot import paths
+from firstboot import files, paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import enrolment, succession
 from firstboot.cluster.authority import Authority, fingerprint, split_pem
@@ -158,28 +158,95 @@ def test_the_others_fetch_it(bench: Bench, old: Authority, monkeypatch: pytest.M
     assert on_disk() == (new.fingerprint, [new.fingerprint, old.fingerprint], new.fingerprint)
 
 
-def test_who_was_off_until_the_former_one_was_gone(
-    bench: Bench, old: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    new = authorities.create("demo")
+def gone_over(bench: Bench, new: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other members came to this authority, and left the former one, while this node was off."""
     monkeypatch.setattr(enrolment, "fetch", lambda *_: new)
     members = bench.council.members
     bench.council.members = Members(
         TOKEN, members.epoch + 3, members.slots, members.removed, (new.fingerprint,), members.epoch + 2
     )
     bench.show(new.fingerprint, new.fingerprint)
+
+
+def test_who_was_off_until_the_former_one_was_gone(
+    bench: Bench, old: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = authorities.create("demo")
+    gone_over(bench, new, monkeypatch)
     bench.follow()
     assert on_disk() == (new.fingerprint, [new.fingerprint], new.fingerprint)
 
 
-def test_cut_off_between_the_two_files(bench: Bench, old: Authority) -> None:
+class CutOffError(Exception):
+    """The node died here."""
+
+
+def cut_off(writes: int, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Have the node die before a write of the authority, after so many; what was written."""
+    done: list[Path] = []
+    write = files.write_atomic
+
+    def until(path: Path, data: str, *, mode: int = 0o644) -> None:
+        if len(done) == writes:
+            raise CutOffError
+        write(path, data, mode=mode)
+        done.append(path)
+
+    monkeypatch.setattr(authorities, "write_atomic", until)
+    return done
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+def test_cut_off_between_any_two_writes_it_goes_on_by_itself(
+    writes: int, bench: Bench, old: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = authorities.create("demo")
+    gone_over(bench, new, monkeypatch)
+    with monkeypatch.context() as patch:
+        done = cut_off(writes, patch)
+        with pytest.raises(CutOffError):
+            bench.follow()
+    assert done == [paths.TRUSTED, paths.AUTHORITY_ISSUER, paths.TRUSTED][:writes]
+    held, trusted, certified = on_disk()
+    assert held == (new if writes == 2 else old).fingerprint
+    assert certified == old.fingerprint, "its certificate is of one that it trusts"
+    assert set(trusted) == {old.fingerprint, new.fingerprint} if writes else {old.fingerprint}
+    bench.follow()
+    assert on_disk() == (new.fingerprint, [new.fingerprint], new.fingerprint)
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_cut_off_while_both_are_trusted(
+    writes: int, bench: Bench, old: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for _ in range(2):
         bench.follow()
     new = authorities.read(paths.AUTHORITY_NEXT.read_text(), [paths.AUTHORITY_NEXT.read_text()])
-    paths.TRUSTED.write_text(new.certificate_pem + old.certificate_pem)
-    assert on_disk() == (old.fingerprint, [new.fingerprint, old.fingerprint], old.fingerprint)
+    with monkeypatch.context() as patch:
+        cut_off(writes, patch)
+        with pytest.raises(CutOffError):
+            bench.follow()
+    assert on_disk()[0] == old.fingerprint
+    assert paths.AUTHORITY_NEXT.exists(), "its key is nowhere else"
     bench.follow()
-    assert on_disk()[0] == new.fingerprint
+    assert on_disk() == (new.fingerprint, [new.fingerprint, old.fingerprint], old.fingerprint)
+
+
+def test_it_is_read_whole_while_it_is_replaced(old: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    new = authorities.create("demo")
+    read = Path.read_text
+    replaced: list[Path] = []
+
+    def text(self: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if self == paths.TRUSTED and not replaced:
+            replaced.append(self)
+            authorities.save(new, paths.AUTHORITY_ISSUER, paths.TRUSTED)
+        return read(self, encoding, errors)
+
+    monkeypatch.setattr(Path, "read_text", text)
+    held = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
+    assert held is not None
+    assert (held.fingerprint, len(held.trusted)) == (new.fingerprint, 1)
 
 
 def test_a_slower_members_authority_is_not_used(bench: Bench, old: Authority) -> None:

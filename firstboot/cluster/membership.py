@@ -64,6 +64,8 @@ class Membership:
         self._running: Running | None = None
         self._following = threading.Lock()
         self._enrolling = threading.Lock()
+        self._trouble = ""
+        """Why the members do not come from one cluster authority to the next, as far as this node knows."""
 
     def announce(self, context: Context) -> tuple[str, ...]:
         """Announce this node on the addresses that it has now; those, or none."""
@@ -139,7 +141,8 @@ class Membership:
         members = running.assembly.members
         with self._enrolling:
             if members is not None:
-                succession.follow(context, running.assembly.council, members, running.assembly.answering())
+                answering = running.assembly.answering()
+                self._trouble = succession.follow(context, running.assembly.council, members, answering)
             self._show(running)
 
     @staticmethod
@@ -252,7 +255,7 @@ class Membership:
             for node, rival in sorted(rivals.items())
             if node != own_id
         ]
-        under_way = removal.under_way(members, self._running.assembly.answering(), own_id)
+        under_way = removal.under_way(members, self._running.assembly.answering(), own_id, self._trouble)
         return second + self._running.watch.problems(context) + under_way
 
     def close(self) -> None:

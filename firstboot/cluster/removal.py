@@ -45,11 +45,11 @@ def returned(members: Members | None, node_id: str, rival: Rival) -> str:
     return f"node {short(node_id)}, which was removed from slot {rival.slot}, is on at {rival.address}: turn it off"
 
 
-def under_way(members: Members | None, answering: Mapping[int, View], own_id: str) -> list[str]:
-    """What is left to be done after a removal, as far as the members' document tells."""
+def under_way(members: Members | None, answering: Mapping[int, View], own_id: str, trouble: str = "") -> list[str]:
+    """What is left to be done after a removal, as far as the members' document tells; `trouble` as in rotation."""
     if members is None or own_id not in members.nodes:
         return []
     names = {slot: record.name for slot, record in members.slots.items()}
     silent = tuple(slot for node, slot in members.nodes.items() if node != own_id and slot not in answering)
-    told = rotation.progress(members, names, silent)
+    told = rotation.progress(members, names, silent, trouble)
     return [f"enrol: {told}"] if told else []

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from firstboot.cluster.changes import RetireAuthority, RotateAuthority
-from firstboot.cluster.members import Members
+from firstboot.cluster.members import MAX_AUTHORITIES, Members
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Activate:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """The candidate came to nothing."""
+    """The candidate came to nothing, or is in use already: what is left of it is not to be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +80,19 @@ def step(members: Members, own_id: str, own: Own, others: Mapping[int, Held]) ->
     one when it comes back: its site still vouches for it.
     """
     newest = members.authorities[0] if members.authorities else own.held.authority
+    if own.candidate == own.held.authority:
+        return Discard()  # before anything else: later on nothing would tell that it was in use
     if own.held.authority != newest:
         if own.candidate == newest:
             return Activate()
         holders = tuple(slot for slot, held in sorted(others.items()) if held.authority == newest)
         if holders:
             return Fetch(holders)
+    if own.candidate in members.authorities:
+        return Discard()
     is_first = members.nodes[own_id] == members.first_of(own_id, others)
     if members.needs_rotation:
-        return _replace(members, own) if is_first else None
+        return _replace(members, own, others) if is_first else None
     if own.held.authority != newest:
         return None
     if own.candidate is not None:
@@ -96,12 +100,20 @@ def step(members: Members, own_id: str, own: Own, others: Mapping[int, Held]) ->
     return _move_over(members, own, newest, others, is_first=is_first)
 
 
-def _replace(members: Members, own: Own) -> Step:
+def _replace(members: Members, own: Own, others: Mapping[int, Held]) -> Step:
     if not members.authorities:
         return Propose(RotateAuthority(own.held.authority, ""))
+    if len(members.authorities) == MAX_AUTHORITIES:
+        return Propose(RetireAuthority(_least_shown(members, own, others)))
     if own.candidate is None:
         return Make()
     return Propose(RotateAuthority(own.candidate, members.authorities[0]))
+
+
+def _least_shown(members: Members, own: Own, others: Mapping[int, Held]) -> str:
+    """The oldest authority that nobody who answers shows a certificate of, or the fewest."""
+    shown = [held.certified for held in (own.held, *others.values())]
+    return min(reversed(members.authorities[1:]), key=shown.count)
 
 
 def _move_over(members: Members, own: Own, newest: str, others: Mapping[int, Held], *, is_first: bool) -> Step | None:
@@ -114,9 +126,10 @@ def _move_over(members: Members, own: Own, newest: str, others: Mapping[int, Hel
     return None
 
 
-def progress(members: Members, names: Mapping[int, str], silent: tuple[int, ...]) -> str:
-    """In words, what is under way; empty when nothing is."""
+def progress(members: Members, names: Mapping[int, str], silent: tuple[int, ...], trouble: str = "") -> str:
+    """In words, what is under way; empty when nothing is. `trouble` is why this node's part of it is not done."""
     if not members.needs_rotation and len(members.authorities) < 2:
         return ""
     left = ", ".join(names[slot] for slot in silent)
-    return "the cluster authority is being replaced after a removal" + (f"; not reached: {left}" if left else "")
+    told = "the cluster authority is being replaced after a removal" + (f"; not reached: {left}" if left else "")
+    return f"{told}; {trouble}" if trouble else told

@@ -9,13 +9,14 @@ from firstboot import paths
 from firstboot.cluster import authority as authorities
 from firstboot.cluster import enrolment, rotation
 from firstboot.cluster.authority import Authority, fingerprint
+from firstboot.cluster.changes import Change, Refusal
 from firstboot.cluster.council import Council
 from firstboot.cluster.members import Members
 from firstboot.cluster.rotation import Activate, Certify, Discard, Fetch, Held, Make, Own, Propose, Step, Trim
 from firstboot.cluster.session import UnreachableError
 from firstboot.cluster.views import View
 from firstboot.context import Context
-from firstboot.files import write_atomic
+from firstboot.files import sync_folder, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -23,33 +24,38 @@ MOST_STEPS = 6
 """In one go; each leads to the next one, and none comes twice."""
 
 
-def follow(context: Context, council: Council, members: Members, views: Mapping[int, View]) -> None:
-    """Do what can be done now. `views`: of the other members that answer, by slot."""
+def follow(context: Context, council: Council, members: Members, views: Mapping[int, View]) -> str:
+    """Do what can be done now; why what is due can't be, empty when nothing is in the way.
+
+    `views`: of the other members that answer, by slot.
+    """
     others = {slot: Held(view.authority, view.certified) for slot, view in views.items() if view.authority}
     for _ in range(MOST_STEPS):
         authority = authorities.load(paths.AUTHORITY_ISSUER, paths.TRUSTED)
         if authority is None or context.node_id not in members.nodes:
-            return
+            return ""
         own, candidate = _own(authority)
         context.authority, context.certified = own.held.authority, own.held.certified
         step = rotation.step(members, context.node_id, own, others)
-        if step is None or not _take(step, context, council, authority, candidate, members):
-            return
+        if isinstance(step, Propose):
+            return _propose(step.change, council, members)
+        if step is None or not _take(step, context, authority, candidate, members):
+            return ""
+    return ""
 
 
-def _take(
-    step: Step,
-    context: Context,
-    council: Council,
-    authority: Authority,
-    candidate: Authority | None,
-    members: Members,
-) -> bool:
-    """Do a step; whether another one may follow at once."""
+def _propose(change: Change, council: Council, members: Members) -> str:
+    """Have the members make a change; why they would not, or did not so far."""
+    outcome = change.apply(members)
+    if isinstance(outcome, Refusal):
+        return f"this node finds a change due that is refused: {outcome.reason}"
+    council.propose(change)
+    return council.trouble
+
+
+def _take(step: Step, context: Context, authority: Authority, candidate: Authority | None, members: Members) -> bool:
+    """Do a step of this node's own; whether another one may follow at once."""
     match step:
-        case Propose():
-            council.propose(step.change)
-            return False
         case Make():
             made = authorities.create(context.claimed_seed.site.name)
             write_atomic(paths.AUTHORITY_NEXT, made.issuer_pem, mode=0o600)
@@ -57,10 +63,10 @@ def _take(
         case Activate():
             assert candidate is not None, "the step is about the candidate"
             _hold(candidate, authority, members)
-            paths.AUTHORITY_NEXT.unlink(missing_ok=True)
+            _forget_candidate()
         case Discard():
-            paths.AUTHORITY_NEXT.unlink(missing_ok=True)
-            log.info("the next cluster authority that this node made is not used: another was faster")
+            _forget_candidate()
+            log.info("what this node made to be the next cluster authority is not used, or in use already: removed")
         case Fetch():
             return _fetch(step, context, authority, members)
         case Certify():
@@ -87,6 +93,12 @@ def _own(authority: Authority) -> tuple[Own, Authority | None]:
         candidate.fingerprint if candidate is not None else None,
     )
     return own, candidate
+
+
+def _forget_candidate() -> None:
+    """For good: a power cut must not bring back an authority whose key a node may have that was removed since."""
+    paths.AUTHORITY_NEXT.unlink(missing_ok=True)
+    sync_folder(paths.AUTHORITY_NEXT.parent)
 
 
 def _fetch(step: Fetch, context: Context, authority: Authority, members: Members) -> bool:

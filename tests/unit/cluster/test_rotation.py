@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from firstboot.cluster import rotation
-from firstboot.cluster.changes import ClaimSlot, ReleaseSlot, RemoveNode, RotateAuthority
+from firstboot.cluster.changes import ClaimSlot, ReleaseSlot, RemoveNode, RetireAuthority, RotateAuthority
 from firstboot.cluster.members import Members
 from firstboot.cluster.rotation import Activate, Certify, Discard, Fetch, Held, Make, Own, Propose, Trim
 from tests.unit.cluster.documents import founded, node, seed
@@ -86,10 +86,62 @@ def test_an_authority_that_was_lost_with_its_maker_is_replaced_once_that_is_remo
     assert step(gone, 2, own(OLD, candidate=LATER), {3: held(OLD)}) == Propose(RotateAuthority(LATER, NEW))
 
 
+def test_a_candidate_that_is_left_of_what_is_in_use_is_dropped_first() -> None:
+    again = RemoveNode(node(3)).apply(removed(NEW, OLD, rotated=True))
+    assert isinstance(again, Members)
+    assert (
+        step(again, 1, own(NEW, NEW, OLD, candidate=NEW), {2: held(NEW)}) == Discard()
+    ), "cut off before it was gone"
+    twice = RotateAuthority(LATER, NEW).apply(again)
+    assert isinstance(twice, Members)
+    thrice = RemoveNode(node(2)).apply(twice)
+    assert isinstance(thrice, Members)
+    assert step(thrice, 1, own(LATER, OLD, OLD, candidate=NEW), {}) == Discard(), "another one came after it"
+    retired = replace(thrice, authorities=(LATER,))
+    mine = own(NEW, NEW, candidate=NEW)
+    assert step(retired, 1, mine, {}) == Discard(), "a removed node may have its key"
+
+
+def test_as_many_authorities_as_can_be_make_way_for_another_one() -> None:
+    names = [f"{number:032x}" for number in range(8)]
+    full = removed(*names)
+    assert step(full, 1, own(names[0], names[7]), {2: held(names[0], names[6])}) == Propose(RetireAuthority(names[5]))
+    shown = {slot: held(names[0], name) for slot, name in enumerate(names[1:], 2)}
+    assert step(full, 1, own(names[0], names[7]), shown) == Propose(RetireAuthority(names[6])), "two show the oldest"
+    less = RetireAuthority(names[5]).apply(full)
+    assert isinstance(less, Members)
+    assert step(less, 1, own(names[0], names[7]), {2: held(names[0], names[6])}) == Make()
+
+
+NAMES = st.sampled_from([f"{number:032x}" for number in range(10)])
+
+
+@given(
+    known=st.lists(NAMES, unique=True, max_size=8),
+    rotates=st.booleans(),
+    mine=st.tuples(NAMES, st.none() | NAMES, st.none() | NAMES),
+    others=st.lists(st.tuples(NAMES, NAMES), max_size=2),
+)
+def test_nothing_is_proposed_that_is_refused_or_changes_nothing(
+    known: list[str],
+    rotates: bool,
+    mine: tuple[str, str | None, str | None],
+    others: list[tuple[str, str]],
+) -> None:
+    members = removed(*known, rotated=not rotates)
+    seen = {slot: held(*pair) for slot, pair in enumerate(others, 2)}
+    taken = step(members, 1, Own(Held(*mine[:2]), frozenset(known), mine[2]), seen)
+    if isinstance(taken, Propose):
+        outcome = taken.change.apply(members)
+        assert isinstance(outcome, Members), outcome
+        assert outcome != members
+
+
 def test_progress_names_who_was_not_reached() -> None:
     names = {1: "node1", 2: "node2"}
     assert rotation.progress(founded(4), names, ()) == ""
     assert "node2" in rotation.progress(removed(NEW, OLD, rotated=True), names, (2,))
+    assert rotation.progress(removed(OLD), names, (), "no").endswith("after a removal; no")
 
 
 @dataclass

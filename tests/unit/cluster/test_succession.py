@@ -13,7 +13,7 @@ from firstboot.cluster import authority as authorities
 from firstboot.cluster import enrolment, succession
 from firstboot.cluster.authority import Authority, fingerprint, split_pem
 from firstboot.cluster.certificates import new_key
-from firstboot.cluster.changes import Change, RemoveNode
+from firstboot.cluster.changes import Change, RemoveNode, RotateAuthority
 from firstboot.cluster.council import Council
 from firstboot.cluster.members import Members, SlotRecord
 from firstboot.cluster.views import View
@@ -31,6 +31,7 @@ class FakeCouncil:
 
     members: Members
     is_deaf: bool = False
+    trouble: str = ""
     wanted: list[Change] = field(default_factory=list)
 
     def propose(self, change: Change) -> None:
@@ -58,8 +59,8 @@ class Bench:
     council: FakeCouncil
     views: dict[int, View] = field(default_factory=dict)
 
-    def follow(self) -> None:
-        succession.follow(self.context, cast("Council", self.council), self.council.members, self.views)
+    def follow(self) -> str:
+        return succession.follow(self.context, cast("Council", self.council), self.council.members, self.views)
 
     def show(self, authority: str, certified: str) -> None:
         """What the other member shows."""
@@ -261,3 +262,37 @@ def test_a_slower_members_authority_is_not_used(bench: Bench, old: Authority) ->
     bench.follow()
     assert not paths.AUTHORITY_NEXT.exists()
     assert len(split_pem(paths.TRUSTED.read_text())) == 1
+
+
+def test_a_candidate_that_a_power_cut_brought_back_is_removed_for_good(
+    bench: Bench, old: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        bench.follow()
+    synced: list[bool] = []
+    made = paths.AUTHORITY_NEXT.read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(succession, "sync_folder", lambda _: synced.append(paths.AUTHORITY_NEXT.exists()))
+        bench.follow()
+    assert synced == [False], "its removal is durable before anything else is done"
+    paths.AUTHORITY_NEXT.write_text(made)
+    again = RemoveNode(node(2)).apply(bench.council.members)
+    assert isinstance(again, Members)
+    bench.council.members = again
+    bench.views.clear()
+    first = again.authorities[0]
+    for _ in range(4):
+        assert bench.follow() == ""
+    (newest,) = bench.council.members.authorities
+    assert newest not in (first, old.fingerprint)
+    assert not paths.AUTHORITY_NEXT.exists()
+
+
+def test_what_is_in_the_way_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.council.is_deaf = True
+    bench.council.trouble = "1 of 2 members answered"
+    assert bench.follow() == "1 of 2 members answered"
+    change = RotateAuthority("c" * 32, "d" * 32)
+    monkeypatch.setattr(succession.rotation, "step", lambda *_: succession.Propose(change))
+    assert "is refused: the newest authority is none" in bench.follow()
+    assert change not in bench.council.wanted

@@ -74,7 +74,7 @@ def read(issuer_pem: str, trusted: Sequence[str]) -> Authority:
 
 
 def load(issuer: Path, trusted: Path) -> Authority | None:
-    """The authority on disk, also while it is being saved; None without one; raises RefusedError when it is damaged."""
+    """The authority on disk, read whole also while it is saved; None without one; RefusedError when it is damaged."""
     try:
         pem, trusted_pem = _texts(issuer, trusted)
     except FileNotFoundError:

@@ -307,7 +307,7 @@ class Membership:
             path=self._register_path,
             expected="enrol" in self._journal.document.phases,
             authority=lambda: context.authority,
-            vacated=lambda slot: removal.vacated(context, slot),
+            vacated=lambda slot: removal.vacated(context, assembly.members, slot),
             changed=lambda members: self._learnt(members, slots),
         )
         exchange = Exchange(

@@ -26,16 +26,20 @@ def leave(removal: str) -> Wait | None:
     return Wait(removal, HINT)
 
 
-def vacated(context: Context, slot: int) -> str:
-    """Why no machine may have an open slot yet: who held it is still in the pool; empty when it is free."""
-    members = context.document
+def vacated(context: Context, members: Members | None, slot: int) -> str:
+    """Why no machine may have an open slot yet: who held it is in the pool, or may be; empty when it is free.
+
+    `members` is the latest epoch that the register has: it knows of a release before any phase has come to it.
+    """
     if members is None or all(removed.slot != slot for removed in members.removed.values()):
         return ""
-    if not context.plan.mode.has_gluster or "pool" not in context.finished:
+    if not context.plan.mode.has_gluster:
         return ""
+    if "pool" not in context.finished:
+        return f"{context.slot.name} does not know yet whether the pool still has the node that held slot {slot}"
     from firstboot.gluster import removal
 
-    return removal.occupation(context, slot)
+    return removal.occupation(context, members, slot)
 
 
 def returned(members: Members | None, node_id: str, rival: Rival) -> str:

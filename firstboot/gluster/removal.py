@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstboot.cluster.members import Members
 from firstboot.cluster.names import host_name
 from firstboot.context import Context
 from firstboot.gluster import client, heals, vacancies
@@ -110,10 +111,9 @@ def detach(context: Context) -> Wait | None:
     return None
 
 
-def occupation(context: Context, slot: int) -> str:
+def occupation(context: Context, members: Members, slot: int) -> str:
     """Why a slot's place in Gluster is not free: its former node is in the pool; empty when it is."""
-    members = context.document
-    if members is None or members.slots[slot].node_id is not None:
+    if members.slots[slot].node_id is not None:
         return ""
     name = host_name(members.slots[slot].name, context.claimed_seed.site.name)
     if all(name not in peer.names for peer in client.pool().peers):

@@ -65,18 +65,22 @@ def test_a_slot_is_free_once_its_former_node_left_the_pool(monkeypatch: pytest.M
     here = formed(2)
     asked: list[int] = []
 
-    def occupation(_: Context, slot: int) -> str:
+    def occupation(_: Context, __: Members, slot: int) -> str:
         asked.append(slot)
         return "still in the pool"
 
     monkeypatch.setattr(gluster_removal, "occupation", occupation)
-    here.document = made(ReleaseSlot(3, node(3)))
-    assert removal.vacated(here, 3) == "", "this node is not in the pool itself yet"
+    released = made(ReleaseSlot(3, node(3)))
+    assert "node2 does not know yet" in removal.vacated(
+        here, released, 3
+    ), "no phase has come to the pool in this run"
+    assert removal.vacated(here, released, 1) == ""
+    assert removal.vacated(here, made(), 3) == "", "nobody was removed from it"
+    assert removal.vacated(here, None, 3) == ""
+    assert asked == []
     here.finished.add("pool")
-    assert removal.vacated(here, 3) == "still in the pool"
-    assert removal.vacated(here, 1) == ""
-    here.document = None
-    assert removal.vacated(here, 3) == ""
+    here.document = made()
+    assert removal.vacated(here, released, 3) == "still in the pool", "the register's epoch counts"
     assert asked == [3]
 
 

@@ -156,11 +156,11 @@ def test_the_first_member_takes_the_bricks_out_and_then_the_node(glusterd: FakeG
     assert step(member(2), glusterd) is True
     assert glusterd.done == ["remove replica 2 node1"]
     assert step(member(2), glusterd) is False
-    assert removal.occupation(member(2), 1)
+    assert removal.occupation(member(2), without_slot_1(), 1)
     assert removal.detach(member(2)) is None
     assert removal.detach(member(2)) is None
     assert glusterd.done == ["remove replica 2 node1", "detach node1.lab.trivet.internal"]
-    assert removal.occupation(member(2), 1) == ""
+    assert removal.occupation(member(2), without_slot_1(), 1) == ""
 
 
 def test_others_wait_for_the_first(glusterd: FakeGlusterd) -> None:

@@ -70,7 +70,7 @@ class Clocks:
     wall: Callable[[], float] = time.time
     move: Callable[[float], None] = clock.move
     agreed: Path = paths.CLOCK_AGREED
-    _readings: dict[str, Reading] = field(default_factory=dict)
+    _readings: dict[tuple[str, str], Reading] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _state: State = field(default_factory=State)
     _server: bool = False
@@ -90,13 +90,14 @@ class Clocks:
         return self._state.problems
 
     def hear(self, view: View, read: Reading | None) -> None:
-        """A member's answer had this date. Kept by its run: another machine with its key is another clock."""
+        """A node's answer had this date. Kept by its key, which TLS proved, and by its run: what a node says of its run
+        anybody can say, and another machine with its key is another clock."""
         if read is None or view.run is None:
             return
         with self._lock:
             oldest_s = self.monotonic() - MAX_AGE_S
-            self._readings = {run: kept for run, kept in self._readings.items() if kept.at_s >= oldest_s}
-            self._readings[view.run] = read
+            self._readings = {whose: kept for whose, kept in self._readings.items() if kept.at_s >= oldest_s}
+            self._readings[view.node_id, view.run] = read
 
     def step(self, views: Mapping[int, View], *, forming: bool, report: Callable[[str], None]) -> Wait | None:
         """Set this node's clock if it is the one that is off; why a site that forms can't go on, if it can't."""
@@ -135,7 +136,7 @@ class Clocks:
         now_s, here_s = self.monotonic(), self.wall()
         known, asked = [Clock(self.slot, self.source, 0.0)], self.asked()
         for slot, view in views.items():
-            read = readings.get(view.run or "")
+            read = readings.get((view.node_id, view.run or ""))
             if slot != self.slot and slot in asked and read is not None and now_s - read.at_s <= MAX_AGE_S:
                 known.append(Clock(slot, view.clock, read.shown_s + now_s - read.at_s - here_s, read.error_s))
         return known

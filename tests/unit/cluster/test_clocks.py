@@ -193,6 +193,17 @@ def test_old_readings_and_those_of_another_run_say_nothing(world: World) -> None
     assert world.clocks.refusal(world.views, 2) == "the time of node2 is not known here yet"
 
 
+def test_who_says_that_it_is_a_members_run_is_not_taken_for_it(world: World) -> None:
+    world.hear(2, NOON_S)
+    world.hear(3, NOON_S)
+    for slot in (2, 3):
+        claimant = world.views[slot].model_copy(update={"node_id": f"{900 + slot:032x}"})
+        world.clocks.hear(claimant, Reading(NOON_S + DAY_S, world.now_s, 0.5))
+    assert world.step() is None
+    assert world.moves == []
+    assert world.clocks.refusal(world.views, 2) == ""
+
+
 def test_the_clock_is_never_set_below_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[list[str]] = []
     monkeypatch.setattr(clock, "run", lambda argv, **_: ran.append(argv))

@@ -102,15 +102,14 @@ def slot(options: argparse.Namespace) -> Exit:
         return _show(_order("slot-add", fields), options)
     if action == "close":
         return _show(_order("slot-close", {"slot": options.slot}), options)
-    wanted = {"slot": options.slot, "seed": options.seed}
-    _confirm(options, f"Slot {options.slot} would be opened to a new machine")
-    return _show(_order("slot-release", wanted), options)
+    node_id = _confirm(options, f"Slot {options.slot} would be opened to a new machine")
+    return _show(_order("slot-release", {"slot": options.slot, "seed": options.seed, "node_id": node_id}), options)
 
 
 def remove(options: argparse.Namespace) -> Exit:
     """`trivet-node remove SLOT|NODE`."""
-    _confirm(options, f"{options.slot} would be removed from the cluster")
-    return _show(_order("remove", {"slot": options.slot}), options)
+    node_id = _confirm(options, f"{options.slot} would be removed from the cluster")
+    return _show(_order("remove", {"slot": options.slot, "node_id": node_id}), options)
 
 
 def renew(options: argparse.Namespace) -> Exit:
@@ -137,13 +136,16 @@ def _progress(text: str) -> None:
     print(f"trivet-node: {text}", file=sys.stderr, flush=True)
 
 
-def _confirm(options: argparse.Namespace, what: str) -> None:
-    """Have the operator type the slot's name, unless nobody holds it or --yes was given."""
+def _confirm(options: argparse.Namespace, what: str) -> str | None:
+    """Have the operator type the slot's name, unless nobody holds it or --yes was given.
+
+    The node that was shown, empty for nobody; None with --yes: whoever it is.
+    """
     if options.yes:
-        return
+        return None
     looked = _order("vacate-look", {"slot": options.slot})
     if looked["node_id"] is None:
-        return
+        return ""
     name, state = looked["name"], "answers: it is alive" if looked["answers"] else "does not answer"
     print(f"{what}. Its node {looked['node_id'][:12]} ({name}) {state}; it is removed for good:", file=sys.stderr)
     for volume in looked["volumes"]:
@@ -152,6 +154,7 @@ def _confirm(options: argparse.Namespace, what: str) -> None:
     print(f"Type {name} to go on: ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip() != name:
         raise RefusedError("not confirmed: nothing was changed", hint="--yes goes on without asking")
+    return str(looked["node_id"])
 
 
 def _show(report: dict[str, Any], options: argparse.Namespace) -> Exit:

@@ -56,10 +56,8 @@ class AddSlot:
 
     def apply(self, members: Members) -> Outcome:
         known = members.slots.get(self.number)
-        if known is not None and (known.name, known.zone, known.address) == (self.name, self.zone, self.address):
-            return members
         if known is not None:
-            return Refusal(Why.SLOT_EXISTS, f"slot {self.number} is {known.name} already")
+            return members if self._is_done(known) else self._differs(known)
         if self.number != max(members.slots) + 1 or self.number > MAX_SLOTS:
             reason = f"the next slot is {max(members.slots) + 1}, not {self.number}; the most is {MAX_SLOTS}"
             return Refusal(Why.SLOT_NUMBER, reason)
@@ -69,6 +67,29 @@ class AddSlot:
             return _used(self.number)
         record = SlotRecord(self.name, open=True, only=self.only, zone=self.zone, address=self.address)
         return _with(members, self.number, record)
+
+    def _is_same(self, known: SlotRecord) -> bool:
+        return (known.name, known.zone, known.address) == (self.name, self.zone, self.address)
+
+    def _is_done(self, known: SlotRecord) -> bool:
+        """The slot is as it was to be: open to that seed, or taken by a machine with it."""
+        if known.node_id is not None:
+            return self._is_same(known) and self.only in (None, known.seed_id)
+        return self._is_same(known) and known.open and known.only == self.only
+
+    def _differs(self, known: SlotRecord) -> Refusal:
+        if known.name != self.name:
+            return Refusal(Why.SLOT_EXISTS, f"slot {self.number} is {known.name} already")
+        if not self._is_same(known):
+            there = f"zone {known.zone or 'none'}, address {known.address or 'none'}"
+            return Refusal(Why.SLOT_EXISTS, f"slot {self.number} ({known.name}) is there already, with {there}")
+        if known.node_id is not None:
+            return _held(self.number, known.node_id)
+        hint = f"trivet-node slot release {self.number}" + (f" --seed {self.only}" if self.only else "")
+        if not known.open:
+            return Refusal(Why.SLOT_CLOSED, f"slot {self.number} ({known.name}) is there already, and closed", hint)
+        to = f"seed {known.only}" if known.only else "any seed of its number"
+        return Refusal(Why.OTHER_SEED, f"slot {self.number} ({known.name}) is there already, open to {to}", hint)
 
 
 @dataclass(frozen=True, slots=True)

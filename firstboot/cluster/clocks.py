@@ -90,8 +90,8 @@ class Clocks:
         return self._state.problems
 
     def hear(self, view: View, read: Reading | None) -> None:
-        """A node's answer had this date. Kept by its key, which TLS proved, and by its run: what a node says of its run
-        anybody can say, and another machine with its key is another clock."""
+        """A node's answer had this date. Kept by the key that TLS proved, as anybody can say that it is this run, and by
+        the run, as another machine with that key is another clock."""
         if read is None or view.run is None:
             return
         with self._lock:

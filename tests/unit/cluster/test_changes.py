@@ -109,6 +109,25 @@ def test_slots_are_added_in_order() -> None:
     assert why(founded(300), AddSlot(301, "node301")) is Why.SLOT_NUMBER
 
 
+def test_a_slot_that_is_there_otherwise_is_not_told_to_be_done() -> None:
+    given = AddSlot(4, "node4", seed(4))
+    added = made(founded(), given)
+    assert given.apply(added) == added, "done twice"
+    for other in (AddSlot(4, "node4", seed(4, 1)), AddSlot(4, "node4")):
+        refused = other.apply(added)
+        assert isinstance(refused, Refusal)
+        assert refused.why is Why.OTHER_SEED
+        assert "trivet-node slot release 4" in refused.hint
+    assert why(added, AddSlot(4, "node4", seed(4), zone="b")) is Why.SLOT_EXISTS
+    taken = made(added, ClaimSlot(4, seed(4), node(4)))
+    assert given.apply(taken) == AddSlot(4, "node4").apply(taken) == taken, "its machine came"
+    assert why(taken, AddSlot(4, "node4", seed(4, 1))) is Why.SLOT_HELD
+    for members in (made(added, CloseSlot(4)), made(taken, RemoveNode(node(4)))):
+        refused = given.apply(members)
+        assert isinstance(refused, Refusal)
+        assert (refused.why, refused.hint) == (Why.SLOT_CLOSED, f"trivet-node slot release 4 --seed {seed(4)}")
+
+
 def test_authorities_are_rotated_by_who_knows_the_newest() -> None:
     one = made(founded(), RotateAuthority(A, ""))
     two = made(one, RotateAuthority(B, A))

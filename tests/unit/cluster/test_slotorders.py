@@ -8,7 +8,7 @@ from typing import cast
 import pytest
 
 from firstboot.cluster import slotorders
-from firstboot.cluster.changes import AddSlot, Change, CloseSlot, Refusal, ReleaseSlot, RemoveNode
+from firstboot.cluster.changes import AddSlot, Change, ClaimSlot, CloseSlot, Refusal, ReleaseSlot, RemoveNode
 from firstboot.cluster.council import Council, NotMadeError
 from firstboot.cluster.members import Members
 from firstboot.cluster.proceedings import GivenUp
@@ -28,10 +28,13 @@ class FakeCouncil:
     members: Members = field(default_factory=founded)
     silent: str = ""
     changes: list[Change] = field(default_factory=list)
+    later: Members | None = None
+    """What the other members have, and this node learns when it asks."""
 
     def make(self, change: Change | None, progress: object = None) -> Members:
         if self.silent:
             raise NotMadeError(GivenUp(self.silent, open=False))
+        self.members, self.later = self.later or self.members, None
         if change is not None:
             self.changes.append(change)
             outcome = change.apply(self.members)
@@ -97,7 +100,38 @@ def test_a_node_is_removed_by_slot_name_or_id_and_only_once(seed_of_slot_1: Seed
     assert given.remove({"slot": "node3"}, quiet).removed[0].node_id == node(3)
     assert given.remove({"slot": "3"}, quiet).epoch == 2
     assert given.remove({"slot": node(3)}, quiet).epoch == 2
-    assert council.changes == [RemoveNode(node(3)), RemoveNode(node(3))]
+    assert council.changes == [RemoveNode(node(3))]
+    looked = given.look({"slot": node(3)}, quiet)
+    assert (looked.slot, looked.node_id, looked.answers) == (3, None, False), "nobody is to be asked whether to"
+
+
+def test_a_slot_is_looked_up_in_the_latest_epoch(seed_of_slot_1: Seed) -> None:
+    """This node missed that another machine took the slot."""
+    council = FakeCouncil()
+    stale = orders(council, seed_of_slot_1)
+    for change in (ReleaseSlot(3, node(3)), ClaimSlot(3, seed(3, 1), node(3, 1))):
+        council.make(change)
+    latest, council.members = council.members, founded(3, without=(3,))
+    council.later = latest
+    assert stale.look({"slot": "3"}, quiet).node_id == node(3, 1)
+    assert stale.remove({"slot": "3"}, quiet).removed[-1].node_id == node(3, 1)
+    council.silent = "1 of 3 members answered"
+    for order in (stale.look, stale.remove, stale.release, stale.close):
+        with pytest.raises(NotMadeError, match="1 of 3 members answered"):
+            order({"slot": "3"}, quiet)
+
+
+@pytest.mark.parametrize("shown", [node(3), ""])
+def test_who_was_not_shown_to_the_operator_is_not_removed(shown: str, seed_of_slot_1: Seed) -> None:
+    council = FakeCouncil()
+    for change in (ReleaseSlot(3, node(3)), ClaimSlot(3, seed(3, 1), node(3, 1))):
+        council.make(change)
+    given = orders(council, seed_of_slot_1)
+    for order in (given.remove, given.release):
+        with pytest.raises(RefusedError, match=r"slot 3 \(node3\) changed hands meanwhile"):
+            order({"slot": "3", "node_id": shown}, quiet)
+    assert len(council.changes) == 2
+    assert given.remove({"slot": "3", "node_id": node(3, 1)}, quiet).epoch == 4
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ def test_orders_and_their_arguments(agent: FakeAgent, capsys: pytest.CaptureFixt
     assert agent.orders == [
         ("slot-add", {"number": 4, "name": "node4", "seed": None, "zone": "b", "address": None}),
         ("slot-close", {"slot": "3"}),
-        ("slot-release", {"slot": "3", "seed": "5" * 32}),
-        ("remove", {"slot": "node1"}),
+        ("slot-release", {"slot": "3", "seed": "5" * 32, "node_id": None}),
+        ("remove", {"slot": "node1", "node_id": None}),
         ("renew", {}),
     ]
     assert "certificate 1f of authority aaaaaaaaaaaa, until 2028-01-01" in capsys.readouterr().out
@@ -104,12 +104,14 @@ def test_who_holds_a_slot_is_removed_only_when_that_is_confirmed(
     monkeypatch.setattr("sys.stdin", io.StringIO("node1\n"))
     assert execute(words) == Exit.OK
     assert len(agent.verbs) == 3
+    assert agent.orders[-1][1]["node_id"] == node(1), "the one that was shown"
 
 
 def test_a_slot_that_nobody_holds_is_released_without_a_question(agent: FakeAgent) -> None:
     agent.node_id = None
     assert execute(["slot", "release", "3"]) == Exit.OK
     assert agent.verbs == ["vacate-look", "slot-release"]
+    assert agent.orders[-1][1]["node_id"] == "", "nobody: who came meanwhile is not removed"
 
 
 def test_who_does_not_wait_is_told_where_to_look(agent: FakeAgent, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ class Clocks:
         return self._state.problems
 
     def hear(self, view: View, read: Reading | None) -> None:
-        """A node's answer had this date. Kept by the key that TLS proved, as anybody can say that it is this run, and by
+        """A node's answer had this date. Kept by the key that TLS proved, as anybody can say its run, and by
         the run, as another machine with that key is another clock."""
         if read is None or view.run is None:
             return

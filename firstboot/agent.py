@@ -119,7 +119,7 @@ def facts(context: Context, membership: Membership) -> dict[str, object]:
     fields["peers"] = membership.peers(context)
     members = membership.council.members if membership.council is not None else None
     if members is not None:
-        fields |= {"epoch": members.epoch, "closed_slots": members.closed}
+        fields |= {"epoch": members.epoch, "closed_slots": members.closed, "removed_nodes": tuple(members.removed)}
     if context.plan.mode.has_gluster and "found" in context.finished:
         from firstboot.gluster import facts as gluster
 

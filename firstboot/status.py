@@ -94,11 +94,11 @@ class NodeStatus(Model):
 
     `reason` says what the phase waits for or is doing, `hint` what would end the wait, `since` when it began.
     `epoch` is that of the members' document which this node has, `closed_slots` are those that it has nobody in
-    and lets nobody claim.
+    and lets nobody claim, `removed_nodes` the ids of those that were members and are never to be again.
     """
 
     format: Literal["trivet-status"] = "trivet-status"
-    version: str = "1.3"
+    version: str = "1.4"
     phase: str
     state: PhaseState
     reason: str
@@ -116,6 +116,7 @@ class NodeStatus(Model):
     peers: tuple[PeerStatus, ...] = ()
     epoch: int | None = None
     closed_slots: tuple[int, ...] = ()
+    removed_nodes: tuple[str, ...] = ()
     volumes: tuple[VolumeStatus, ...] = ()
     domains: tuple[DomainStatus, ...] = ()
     problems: tuple[str, ...] = ()

@@ -138,7 +138,7 @@ def status(name: str, nodes: tuple[str, ...], folder: Path | None, as_json: bool
 @nodes_option
 @folder_option
 def inventory(name: str, ansible: bool, nodes: tuple[str, ...], folder: Path | None) -> None:
-    """Print the nodes for another tool; only nodes that prove their slot are in it.
+    """Print the nodes for another tool; only nodes that prove their slot, and hold it, are in it.
 
     \b
     Example:
@@ -148,15 +148,20 @@ def inventory(name: str, ansible: bool, nodes: tuple[str, ...], folder: Path | N
     import yaml
 
     from builder.site.inventory import ansible_inventory
-    from builder.site.nodes import fetch_host_keys, known_addresses
+    from builder.site.nodes import ask_all, ask_site, known_addresses
+    from builder.site.reports import strays_of
 
     opened = opened_site(name, folder)
+    reports = ask_all(opened, nodes) if nodes else ask_site(opened, known_addresses(opened, browse_s=BROWSE_S))
+    stray = strays_of(opened, reports)
     found: dict[int, str] = {}
-    for address in list(nodes) or known_addresses(opened, browse_s=BROWSE_S):
-        try:
-            found.setdefault(fetch_host_keys(opened, address).role.slot, address)
-        except TrivetError as error:
-            click.echo(f"trivet: {error}", err=True)
+    for report in reports:
+        if report.error:
+            click.echo(f"trivet: {report.error}", err=True)
+        if why := stray.get(report.node_id or ""):
+            click.echo(f"trivet: {report.address} is left out: {why}", err=True)
+        elif report.slot is not None:
+            found.setdefault(report.slot, report.address)
     for place in opened.plan.slots:
         if place.number not in found:
             click.echo(f"trivet: slot {place.number} ({place.name}) was not found and is left out", err=True)

@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,12 +50,14 @@ class NodeKeys:
 
 @dataclass(frozen=True)
 class NodeReport:
-    """What came of asking one address; `status` is None when `error` says why."""
+    """What came of asking one address; `status` is None when `error` says why. Slot, seed and node are proved."""
 
     address: str
     slot: int | None
     status: NodeStatus | None
     error: str = ""
+    seed_id: str | None = None
+    node_id: str | None = None
 
 
 class _HostKeys(BaseModel):
@@ -144,21 +146,38 @@ def ssh_argv(site: Site, address: str, command: Sequence[str]) -> list[str]:
 
 def ask_status(site: Site, address: str) -> NodeReport:
     """One node's own status; never raises TrivetError, the report says why there is none."""
-    slot: int | None = None
     try:
-        slot = fetch_host_keys(site, address).role.slot
+        role = fetch_host_keys(site, address).role
+    except TrivetError as error:
+        return NodeReport(address, None, None, error.message)
+    proved = NodeReport(address, role.slot, None, seed_id=role.seed_id, node_id=role.node_id)
+    try:
         done = run(
             ssh_argv(site, address, ["trivet-node", "status", "--json"]), timeout_s=STATUS_TIMEOUT_S, check=False
         )
-        return NodeReport(address, slot, read_status(done, address))
+        return replace(proved, status=read_status(done, address))
     except TrivetError as error:
-        return NodeReport(address, slot, None, error.message)
+        return replace(proved, error=error.message)
 
 
 def ask_all(site: Site, addresses: Sequence[str]) -> list[NodeReport]:
     """The reports of several nodes, asked side by side, in the order of the addresses."""
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         return list(pool.map(lambda address: ask_status(site, address), addresses))
+
+
+def ask_site(site: Site, addresses: Sequence[str]) -> list[NodeReport]:
+    """The same of those addresses, and then of those at which the nodes there see others that did not answer."""
+    reports = ask_all(site, addresses)
+    heard, asked = {report.node_id for report in reports}, set(addresses)
+    statuses = [report.status for report in reports if report.status is not None]
+    told = [
+        peer.address
+        for status in statuses
+        for peer in status.peers
+        if peer.address is not None and peer.address not in asked and peer.node_id not in heard
+    ]
+    return reports + ask_all(site, list(dict.fromkeys(told))[: len(site.plan.slots)])
 
 
 def read_status(done: Completed, address: str) -> NodeStatus:

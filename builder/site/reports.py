@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Literal
 
 from builder.site.discovery import Hint
 from builder.site.folder import Site
-from builder.site.nodes import NodeReport, addresses_of, ask_all, look_for
+from builder.site.nodes import NodeReport, addresses_of, ask_site, look_for
 from builder.site.slots import slot_uses
+from builder.site.strays import strays
 from firstboot.errors import Exit, TrivetError
 from firstboot.model import Model
 from firstboot.status import NodeStatus
@@ -67,13 +68,17 @@ class SlotList(Model):
 
 
 class NodeLine(Model):
-    """What one address answered; `slot` is proved by its certificate."""
+    """What one address answered; `slot` is proved by its certificate.
+
+    `stray`: why the machine is not that slot's node all the same, and counts for nothing here; empty when it is.
+    """
 
     address: str
     slot: int | None
     name: str | None
     error: str
     status: NodeStatus | None
+    stray: str = ""
 
 
 class AnnouncedLine(Model):
@@ -90,7 +95,7 @@ class SiteStatus(Model):
     """`trivet site status --json`; `missing` are the slots that nobody answered for."""
 
     format: Literal["trivet-site-status"] = "trivet-site-status"
-    version: str = "1.1"
+    version: str = "1.2"
     site: str
     site_id: str
     formed: bool
@@ -124,12 +129,22 @@ def slot_list(site: Site) -> SlotList:
 
 
 def missing_slots(site: Site, reports: Sequence[NodeReport]) -> tuple[int, ...]:
-    """The slots that nobody answered for, without those that the cluster has closed: no machine is to come there."""
-    heard = {report.slot for report in reports if report.slot is not None}
-    statuses = [report.status for report in reports if report.status is not None]
+    """The slots whose nodes did not answer, without those that the cluster closed: no machine is to come there."""
+    counted = _counted(reports, strays_of(site, reports))
+    heard = {report.slot for report in counted if report.slot is not None}
+    statuses = [report.status for report in counted if report.status is not None]
     latest = max(statuses, key=lambda status: status.epoch or 0, default=None)
     expected = heard | set(latest.closed_slots if latest is not None else ())
     return tuple(slot.number for slot in site.plan.slots if slot.number not in expected)
+
+
+def strays_of(site: Site, reports: Sequence[NodeReport]) -> dict[str, str]:
+    """Why a machine that answers is not its slot's node, by node id."""
+    return strays(reports, [issue.seed_id for issue in site.record.issues])
+
+
+def _counted(reports: Sequence[NodeReport], stray: Mapping[str, str]) -> list[NodeReport]:
+    return [report for report in reports if report.node_id not in stray]
 
 
 def site_status(
@@ -138,6 +153,7 @@ def site_status(
     """The reports as one document; a site is formed when every slot (or every node asked) says so."""
     names = {slot.number: slot.name for slot in site.plan.slots}
     missing = missing_slots(site, reports) if every_slot else ()
+    stray = strays_of(site, reports)
     nodes = tuple(
         NodeLine(
             address=report.address,
@@ -145,6 +161,7 @@ def site_status(
             name=names.get(report.slot) if report.slot is not None else None,
             error=report.error,
             status=report.status,
+            stray=stray.get(report.node_id or "", ""),
         )
         for report in reports
     )
@@ -155,7 +172,8 @@ def site_status(
         for hint in sorted(hints, key=lambda hint: hint.slot)
         if hint.slot in missing
     )
-    formed = not missing and bool(nodes) and all(node.status and node.status.phase == "formed" for node in nodes)
+    counted = [report.status for report in _counted(reports, stray)]
+    formed = not missing and bool(counted) and all(status and status.phase == "formed" for status in counted)
     return SiteStatus(
         site=site.name,
         site_id=site.id,
@@ -170,7 +188,7 @@ def whole_site(site: Site, *, browse_s: float) -> SiteStatus:
     """Ask every node that can be found; of those that can't prove themselves yet, say what they announce."""
     unknown = frozenset(slot.number for slot in site.plan.slots if slot.address is None)
     hints = look_for(site, unknown, browse_s=browse_s)
-    reports = ask_all(site, addresses_of(site, hints))
+    reports = ask_site(site, addresses_of(site, hints))
     with suppress(TrivetError):
         hints += look_for(site, frozenset(missing_slots(site, reports)) - unknown, browse_s=browse_s)
     return site_status(site, reports, every_slot=True, hints=hints)

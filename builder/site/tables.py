@@ -68,9 +68,10 @@ def print_status(document: SiteStatus) -> None:
 def _node_row(node: NodeLine) -> tuple[str, ...]:
     slot = "" if node.slot is None else str(node.slot)
     if node.status is None:
-        return (node.name or "?", slot, node.address, "unknown", "", node.error, "")
+        return (node.name or "?", slot, node.address, "unknown", "", node.stray or node.error, "")
     status = node.status
-    return (node.name or "?", slot, node.address, status.phase, status.state, status.reason, _ago(status.since))
+    reason = f"not this slot's node: {node.stray}; it says: {status.reason}" if node.stray else status.reason
+    return (node.name or "?", slot, node.address, status.phase, status.state, reason, _ago(status.since))
 
 
 def _ago(since: datetime) -> str:

@@ -15,10 +15,11 @@ from builder.site import discovery, nodes, seeds
 from builder.site.discovery import Hint
 from builder.site.folder import Site, open_site
 from builder.site.inventory import ansible_inventory
-from builder.site.nodes import NodeKeys, NodeReport
+from builder.site.nodes import NodeReport
 from builder.site.reports import SiteList, SiteStatus, SlotList, site_status
-from firstboot.cluster.trust import SlotRole, verify_seed
-from firstboot.errors import Exit, MissingError, TrivetError
+from builder.site.slots import issue_seed
+from firstboot.cluster.trust import verify_seed
+from firstboot.errors import Exit, MissingError
 from firstboot.seed import Seed, decode
 from firstboot.status import NodeStatus, PhaseState
 
@@ -195,16 +196,24 @@ def test_a_site_is_formed_when_every_slot_is(rack1: Site) -> None:
 
 
 def test_inventory(rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def fetch(site: Site, address: str) -> NodeKeys:
-        if address.endswith("9"):
-            raise TrivetError("silent")
-        return NodeKeys(address, SlotRole(site.id, int(address[-1]), "0" * 32, "1" * 32), ())
+    """Slot 3's former node is on, too, and stands first."""
+    seeds_of = {last: issue_seed(rack1, slot, again=True).slot.seed_id for last, slot in ((8, 3), (1, 1), (3, 3))}
 
-    monkeypatch.setattr(nodes, "fetch_host_keys", fetch)
-    nodes_given = [word for last in (1, 3, 9) for word in ("--node", f"192.0.2.{last}")]
+    def ask(site: Site, at: str) -> NodeReport:
+        last = int(at[-1])
+        if last == 9:
+            return NodeReport(at, None, None, "silent")
+        status = status_of("formed").model_copy(update={"epoch": 3, "removed_nodes": (f"{8:032x}",)})
+        told = status_of("formed") if last == 8 else status
+        return NodeReport(at, 1 if last == 1 else 3, told, seed_id=seeds_of[last], node_id=f"{last:032x}")
+
+    monkeypatch.setattr(nodes, "ask_status", ask)
+    nodes_given = [word for last in (8, 1, 3, 9) for word in ("--node", f"192.0.2.{last}")]
     assert run(["site", "inventory", "rack1", "--ansible", *nodes_given]) == Exit.OK
     captured = capsys.readouterr()
     assert "slot 2 (node2) was not found" in captured.err
+    assert "trivet: silent" in captured.err
+    assert "192.0.2.8 is left out: it was removed from the cluster" in captured.err
     group = yaml.safe_load(captured.out)["all"]["children"]["trivet_rack1"]
     assert {name: host["ansible_host"] for name, host in group["hosts"].items()} == {
         "node1": "192.0.2.1",
@@ -212,6 +221,26 @@ def test_inventory(rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     }
     assert group["vars"]["ansible_user"] == "root"
     assert "StrictHostKeyChecking=yes" in group["vars"]["ansible_ssh_common_args"]
+
+
+def test_a_machine_that_is_no_member_does_not_keep_a_site_from_being_formed(
+    rack1: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(site: Site, at: str) -> NodeReport:
+        last = int(at[-1])
+        told = status_of("formed" if last < 4 else "admit")
+        told = told.model_copy(update={"epoch": 4, "removed_nodes": (f"{4:032x}",)})
+        return NodeReport(at, min(last, 3), told, seed_id=f"{last:032x}", node_id=f"{last:032x}")
+
+    monkeypatch.setattr(nodes, "ask_status", ask)
+    argv = ["site", "status", "rack1", *(word for last in (1, 2, 3, 4) for word in ("--node", f"192.0.2.{last}"))]
+    assert run([*argv, "--json"]) == Exit.OK
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, SiteStatus.model_json_schema(mode="serialization"))
+    assert [node["stray"] for node in document["nodes"]] == ["", "", "", "it was removed from the cluster"]
+    assert run(argv) == Exit.OK
+    assert "not this slot's node" in " ".join(capsys.readouterr().out.split())
+    assert run([*argv[:3], "--node", "192.0.2.4"]) == Exit.WAITING, "alone it is none either"
 
 
 def test_group_names_are_ansibles(rack1: Site) -> None:

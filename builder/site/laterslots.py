@@ -15,10 +15,10 @@ from firstboot.plan import Plan, SlotPlan
 
 @dataclass(frozen=True)
 class Wish:
-    """What an operator says of a later slot; addresses with prefix length."""
+    """What an operator says of a later slot; addresses with prefix length. None: whatever fits."""
 
     name: str | None = None
-    zone: str = ""
+    zone: str | None = None
     address: str | None = None
     storage_address: str | None = None
 
@@ -26,11 +26,13 @@ class Wish:
 def add_slot(site: Site, wish: Wish) -> tuple[Site, SlotPlan]:
     """Add a slot to the site's plan; a later slot of that name that is there already is given back.
 
-    Raises RefusedError when the name is taken, BadInputError when an address can't be the slot's.
+    Raises RefusedError when the name is taken or that slot is another than is wished for, BadInputError when an
+    address can't be the slot's.
     """
     with changing(site) as current:
         known = next((slot for slot in current.plan.slots if slot.name == wish.name), None)
         if known is not None and known.later:
+            _require_same(site, known, wish)
             return current, known
         if known is not None:
             raise RefusedError(
@@ -38,6 +40,22 @@ def add_slot(site: Site, wish: Wish) -> tuple[Site, SlotPlan]:
             )
         slot = next_slot(current.plan, wish)
         return save_plan(current, current.plan.model_copy(update={"slots": (*current.plan.slots, slot)})), slot
+
+
+def _require_same(site: Site, known: SlotPlan, wish: Wish) -> None:
+    """A slot is as it was added: seeds of it may be in use."""
+    wished = (
+        ("zone", wish.zone, known.zone),
+        ("address", wish.address, known.address),
+        ("storage address", wish.storage_address, known.storage_address),
+    )
+    for what, given, is_so in wished:
+        if given is not None and given != str(is_so or ""):
+            raise RefusedError(
+                f"slot {known.number} ({known.name}) of site {site.name} is there already, with {what} "
+                f"{is_so or 'none'}, not {given or 'none'}",
+                hint="choose another name for another slot, or leave the option out",
+            )
 
 
 def next_slot(plan: Plan, wish: Wish) -> SlotPlan:
@@ -54,7 +72,7 @@ def next_slot(plan: Plan, wish: Wish) -> SlotPlan:
         return SlotPlan(
             number=number,
             name=wish.name or f"node{number}",
-            zone=wish.zone,
+            zone=wish.zone or "",
             address=_address("address", wish.address, last.address, taken, is_static=static[0]),
             storage_address=_address(
                 "storage address", wish.storage_address, last.storage_address, taken, is_static=static[1]

@@ -90,7 +90,7 @@ def _make_seed(
     from builder.site import seeds
     from builder.site.nodes import checked_address
     from builder.site.overrides import load_overrides
-    from builder.site.slots import issue_seed
+    from builder.site.slots import issue_seed, seed_again
     from firstboot.seed import Overrides
 
     overrides = load_overrides(overrides_path, opened.plan) if overrides_path else Overrides()
@@ -113,7 +113,8 @@ def _make_seed(
         writers[form](output, made)
     except (OSError, TrivetError) as error:
         failure = TrivetError(
-            f"{output} can't be written: {error}", hint="correct that, then add --again: the slot is recorded as used"
+            f"{output} can't be written: {error}",
+            hint=f"correct that; the slot is recorded as used, so then: {seed_again(opened, number)}",
         )
         failure.exit_code = error.exit_code if isinstance(error, TrivetError) else Exit.FAILED
         raise failure from error
@@ -136,7 +137,7 @@ def slot() -> None:
 @click.argument("slot_name", metavar="[SLOT]", required=False)
 @click.option("-o", "--output", type=PATH, help="Write the slot's seed there, too.")
 @format_option
-@click.option("--zone", default="", help="Where its machine stands, if the site has zones.")
+@click.option("--zone", help="Where its machine stands, if the site has zones.")
 @click.option(
     "--address", metavar="ADDRESS/LENGTH", help="Its static address. Default: the one after the last slot's."
 )
@@ -150,7 +151,7 @@ def add_slot(
     slot_name: str | None,
     output: Path | None,
     form: str,
-    zone: str,
+    zone: str | None,
     address: str | None,
     storage_address: str | None,
     peers: tuple[str, ...],

@@ -37,6 +37,11 @@ def find_slot(site: Site, wanted: str) -> SlotPlan:
     raise BadInputError(f"site {site.name} has no slot {wanted}", hint=f"its slots are {known}")
 
 
+def seed_again(site: Site, slot_number: int) -> str:
+    """The command that makes another seed of a slot that has one."""
+    return f"trivet site seed {site.name} {slot_number} -o FILE --again"
+
+
 def issue_seed(
     site: Site,
     slot_number: int,
@@ -59,7 +64,8 @@ def issue_seed(
             raise RefusedError(
                 f"slot {slot_number} of site {site.name} has a seed already, "
                 f"written to {earlier[-1].written_to} on {earlier[-1].issued:%Y-%m-%d}",
-                hint="take a free slot (trivet site slot list), or destroy that seed and add --again",
+                hint="take a free slot (trivet site slot list), or destroy that seed: "
+                + seed_again(current, slot_number),
             )
         seed_id = new_seed_id()
         issued = root.issue_slot(slot_number, seed_id)

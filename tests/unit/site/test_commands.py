@@ -97,7 +97,11 @@ def test_a_seed_that_can_not_be_written_says_how_to_go_on(
     assert run(["site", "seed", "rack1", "1", "-o", "x.img"]) == Exit.MISSING
     said = capsys.readouterr().err
     assert "x.img can't be written: program mkfs.fat is not installed" in said
-    assert "add --again" in said
+    assert "trivet site seed rack1 1 -o FILE --again" in said
+    assert run(["site", "slot", "add", "rack1", "node4", "-o", "y.img"]) == Exit.MISSING
+    assert "trivet site seed rack1 4 -o FILE --again" in capsys.readouterr().err, "slot add has no such option"
+    assert run(["site", "slot", "add", "rack1", "node4", "-o", "y.img"]) == Exit.REFUSED
+    assert "trivet site seed rack1 4 -o FILE --again" in capsys.readouterr().err
 
 
 def test_passphrase_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

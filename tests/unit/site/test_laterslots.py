@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
 
 import pytest
 
-from builder.site.folder import Site, open_site
+from builder.site.folder import Site, create_site, open_site
 from builder.site.laterslots import Wish, add_slot, next_slot
 from builder.site.slots import issue_seed
 from firstboot.cluster.memberlist import founding_names
@@ -65,6 +66,23 @@ def test_a_name_that_is_taken_or_none(site: Site) -> None:
     with pytest.raises(BadInputError, match="can't be a slot's name"):
         add_slot(site, Wish("Node 4"))
     assert len(open_site(site.path).plan.slots) == 3
+
+
+def test_a_slot_that_is_there_is_not_given_for_another(tmp_path: Path) -> None:
+    plan = static_plan()
+    site = create_site(tmp_path / "static", "static", plan)
+    wish = Wish("node4", "b", "192.0.2.40/24", "198.51.100.40/24")
+    changed, slot = add_slot(site, wish)
+    assert add_slot(changed, wish)[1] == add_slot(changed, Wish("node4"))[1] == slot
+    for other, why in (
+        (Wish("node4", zone="c"), "with zone b, not c"),
+        (Wish("node4", zone=""), "with zone b, not none"),
+        (Wish("node4", address="192.0.2.41/24"), r"with address 192\.0\.2\.40/24, not 192\.0\.2\.41/24"),
+        (Wish("node4", storage_address="198.51.100.4/24"), r"with storage address 198\.51\.100\.40/24"),
+    ):
+        with pytest.raises(RefusedError, match=why):
+            add_slot(changed, other)
+    assert len(open_site(site.path).plan.slots) == 4
 
 
 def test_static_addresses_follow_or_are_given() -> None:

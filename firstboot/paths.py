@@ -56,9 +56,6 @@ CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"
 """Environment lines (http_proxy and friends) of the plan's proxy: login shells and the agent's own unit read them."""
 
-WRITTEN = (STATE, AUTHORITY, RUN, *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES)), NETWORKD)
-"""The folders in which the agent writes files, bricks apart."""
-
 ADMISSION_PORT = 7463
 """TCP port of the mutual-TLS service, on every address of the node."""
 
@@ -68,6 +65,13 @@ BRICK_PORTS = range(50152, 52152)
 GLUSTERD_OPTIONS = Path("/etc/glusterfs/glusterd.vol")
 SECURE_ACCESS = Path("/var/lib/glusterd/secure-access")
 """glusterd and its clients look for this file when they start: with it they speak TLS."""
+
+WRITTEN = (
+    *(STATE, AUTHORITY, RUN, CHRONY_MEMBERS, NETWORKD),
+    *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES, SECURE_ACCESS)),
+    SECURE_ACCESS.parent / "peers",
+)
+"""The folders in which the agent writes files, bricks apart."""
 TLS_FOLDERS = (Path("/etc/ssl"), Path("/usr/lib/ssl"))
 """Where Gluster looks for glusterfs.{pem,key,ca}: OpenSSL's folder at its build, the first in Debian 13, the other
 in Debian 12."""

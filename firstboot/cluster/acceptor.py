@@ -21,9 +21,16 @@ from firstboot.cluster.bids import (
 )
 from firstboot.cluster.members import Members, follows
 
+NO_CLUSTER = "this machine knows of no cluster yet"
+
 
 def answer(state: RegisterState, sender: str, question: Question) -> tuple[RegisterState, Reaction]:
-    """The state to be on disk before the answer is given, and the answer. `sender` is who asks, as TLS proved."""
+    """The state to be on disk before the answer is given, and the answer. `sender` is who asks, as TLS proved.
+
+    A machine that knows of no cluster takes nothing from whoever asks: it looks for itself, at more than one.
+    """
+    if state.members is None:
+        return state, Rejected(NO_CLUSTER)
     if isinstance(question, Learn):
         after = learn(state, question.members)
         assert after.members is not None
@@ -46,10 +53,16 @@ def answer(state: RegisterState, sender: str, question: Question) -> tuple[Regis
 
 
 def learn(state: RegisterState, members: Members) -> RegisterState:
-    """The state once that epoch is known to be settled; whatever was said about it or before it is done with."""
-    if state.members is not None and state.members.epoch >= members.epoch:
+    """The state once that epoch is known to be settled; whatever was said about it or before it is done with.
+
+    No epoch of this cluster is of another one, or has forgotten who was removed.
+    """
+    known = state.members
+    if known is None:
+        return RegisterState(members)
+    if known.epoch >= members.epoch or known.cluster_id != members.cluster_id:
         return state
-    return RegisterState(members)
+    return RegisterState(members) if known.removed.keys() <= members.removed.keys() else state
 
 
 def _accept(state: RegisterState, question: Accept) -> tuple[RegisterState, Reaction]:

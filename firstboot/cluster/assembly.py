@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from firstboot import paths
+from firstboot.cluster import belief
 from firstboot.cluster.admission import Admitted, Pending, Sponsor
+from firstboot.cluster.belief import Showing
 from firstboot.cluster.bids import Question, Reaction
 from firstboot.cluster.changes import ClaimSlot, Refusal
 from firstboot.cluster.claims import Ballot
-from firstboot.cluster.council import Council, MembersDocument
+from firstboot.cluster.council import Council, MembersDocument, digest
 from firstboot.cluster.events import Endpoint
 from firstboot.cluster.members import Members, first
 from firstboot.cluster.questions import MAX_BYTES, question_document, reaction_document, read_question, read_reaction
@@ -145,13 +147,12 @@ class Assembly:
         return Answer(200, reaction_document(reaction).model_dump(mode="json", exclude_none=True))
 
     def _may_ask(self, role: SlotRole | MemberRole) -> bool:
-        """A member answers whom the cluster authority or its own document vouches for; any other machine its site."""
+        """Whom cluster authority or this node's own document vouches for; without one the register says why not."""
         members = self.members
-        if members is None or not self.is_member:
+        if members is None or role.node_id in members.nodes:
             return True
-        return role.node_id in members.nodes or (
-            isinstance(role, MemberRole) and role.node_id not in members.removed and not members.in_transition
-        )
+        vouched = isinstance(role, MemberRole) and not members.in_transition
+        return self.is_member and vouched and role.node_id not in members.removed
 
     def _admission(self, role: SlotRole) -> Answer:
         claim = ClaimSlot(role.slot, role.seed_id, role.node_id)
@@ -194,19 +195,43 @@ class Assembly:
                 continue
             self.council.learn(shown)
             return
+        if not self.is_member:
+            self._believe(known)
+
+    def _believe(self, known: int) -> None:
+        """Learn what most nodes show: of one that it does not know as a member, this one has no better reason."""
+        roster, own_id = self._ballot.roster, self._ballot.identity.node_id
+        met = [contact for contact in roster.contacts.values() if contact.reachable]
+        met += [Contact(rival.view, (rival.address,)) for node, rival in roster.rivals.items() if node != own_id]
+        shown = {showing: contact for contact in met if (showing := _showing(contact)) is not None}
+        for showing in belief.candidate(shown):
+            if showing.epoch <= known:
+                return
+            try:
+                members = _read_members(self._request(shown[showing], "GET", "/v1/members", None, ok=(200,))[1])
+            except TrivetError as error:
+                log.debug("the members' document can't be learned: %s", error.message)
+                continue
+            if digest(members) == showing.digest:
+                self.council.learn(members)
+                return
 
     def _seek(self) -> None:
-        """Ask the members for this machine's slot, one after the other, until one sees to it."""
-        for _, contact in sorted(self._ballot.roster.contacts.items()):
-            if _epoch(contact) is None or not contact.reachable:
-                continue
+        """Ask the members for this machine's slot until one sees to it; else the latest epoch's refusal counts."""
+        nodes = self.members.nodes if self.members is not None else {}
+        found = sorted(self._ballot.roster.contacts.items(), key=lambda one: (-(_epoch(one[1]) or 0), one[0]))
+        refused: bytes | None = None
+        for contact in [c for _, c in found if c.view.node_id in nodes and c.reachable]:
             try:
                 code, raw = self._request(contact, "POST", "/v1/admit", "{}", ok=(200, 202, 409))
-                self._hear(code, raw)
+                if code != 409:
+                    self._hear(code, raw)
+                    return
+                refused = refused or raw
             except TrivetError as error:
                 log.debug("no admission: %s", error.message)
-                continue
-            return
+        if refused is not None:
+            self._hear(409, refused)
 
     def _hear(self, code: int, raw: bytes) -> None:
         if code == 200:
@@ -217,12 +242,12 @@ class Assembly:
         self.refusal = told.get("error") or told.get("why") or "it was not said why"
 
     def _believes(self, contact: Contact) -> bool:
-        """A member believes about members whom its own document has, or whom the cluster authority vouches for."""
+        """One alone is believed whom this node's own document has, or the cluster authority vouches for."""
         members, node_id = self.members, contact.view.node_id
-        if members is None or not self.is_member:
-            return True
+        if members is None:
+            return False
         # A removed node can vouch for whomever it likes until its authority is replaced.
-        vouched = self._as_member(contact) is not None and not members.in_transition
+        vouched = self.is_member and self._as_member(contact) is not None and not members.in_transition
         return node_id in members.nodes or (node_id not in members.removed and vouched)
 
     def _as_member(self, contact: Contact) -> Credentials | None:
@@ -275,6 +300,13 @@ def _texts(raw: bytes) -> dict[str, str]:
         document = None
     fields = document if isinstance(document, dict) else {}
     return {key: value[:200] for key, value in fields.items() if isinstance(value, str)}
+
+
+def _showing(contact: Contact) -> Showing | None:
+    view = contact.view
+    if not isinstance(view, View) or view.epoch is None or view.members is None:
+        return None
+    return Showing(view.node_id, view.slot, view.epoch, view.members)
 
 
 def _epoch(contact: Contact) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import random
 import threading
@@ -73,6 +75,12 @@ class MembersDocument(Model):
     members: Members
 
 
+def digest(members: Members) -> str:
+    """128 bits in hex: the first half of the SHA-256 of the document's JSON with sorted keys."""
+    fields = MembersDocument(members=members).model_dump(mode="json", include={"members"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:32]
+
+
 class NotMadeError(TrivetError):
     """Too few members answered. With `open`, the change may still be made."""
 
@@ -119,6 +127,9 @@ class Council:
         self._work = threading.Event()
         self._wishes: dict[int, _Wish] = {}
         self._requests = 0
+        self._digested: tuple[Members, str] | None = None
+        self._told_epoch = 0
+        self._telling = threading.RLock()
         self._step(Opened(_read(path, site_id, expected), clock()))
         threading.Thread(target=self._tick, name="council", daemon=True).start()
 
@@ -126,6 +137,16 @@ class Council:
     def members(self) -> Members | None:
         """The latest epoch that this node knows; there may be a later one."""
         return self._register.members
+
+    @property
+    def digest(self) -> str | None:
+        """That of the latest epoch that this node knows."""
+        members = self._register.members
+        if members is None:
+            return None
+        if self._digested is None or self._digested[0] is not members:
+            self._digested = members, digest(members)
+        return self._digested[1]
 
     @property
     def trouble(self) -> str:
@@ -201,7 +222,6 @@ class Council:
     def _step(self, event: Event) -> list[Action]:
         """Take an event in and do what follows; the actions that are for the caller."""
         left: list[Action] = []
-        before = self._register.members
         with self._lock:
             actions = self._register.step(event)
             while actions:
@@ -217,10 +237,20 @@ class Council:
                         wish.done.set()
                     case Respond():
                         left.append(action)
-        after = self._register.members
-        if after is not None and after is not before:
-            self._changed(after)
+        self._tell()
         return left
+
+    def _tell(self) -> None:
+        """Tell of a new epoch: each once, in their order, whichever thread learned it."""
+        members = self._register.members
+        if members is None or members.epoch <= self._told_epoch:
+            return
+        with self._telling:
+            members = self._register.members
+            assert members is not None
+            if members.epoch > self._told_epoch:
+                self._told_epoch = members.epoch
+                self._changed(members)
 
     def _ask(self, action: Call) -> None:
         if self._stop.is_set():

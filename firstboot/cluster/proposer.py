@@ -24,6 +24,9 @@ from firstboot.cluster.changes import Change, Refusal
 from firstboot.cluster.members import Members
 from firstboot.cluster.proceedings import Call, Denied, Finished, GivenUp, Made
 
+LEAP = 1000
+"""By so much a bid's number goes up at most when another one is ahead: numbers must not be used up by one answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -85,6 +88,8 @@ class Proposer:
         self._rest_until_s = 0.0
         self._vain = 0
         self._seen = 0
+        self._members: set[str] = set()
+        """Those of the last round's base."""
         self._calls = 0
         self.trouble = ""
         """Why the last round was in vain; empty when none was since the last success."""
@@ -110,7 +115,7 @@ class Proposer:
 
     def react(self, call: int, node_id: str, reaction: Reaction, now_s: float) -> list[Step]:
         """A member answered."""
-        if isinstance(reaction, Newer):  # good news, however old the question is
+        if isinstance(reaction, Newer) and node_id in self._members:  # good news, however old the question is
             if self._round is not None and reaction.members.epoch > self._round.base.epoch:
                 self._round = None
             return [Adopt(reaction.members)]
@@ -124,8 +129,10 @@ class Proposer:
             case Consent() if reaction.bid == current.bid:
                 current.consents.add(node_id)
                 return self._consented(current)
+            case Newer():
+                self.fail(call, node_id, "it is no member, and knows of another epoch", now_s)
             case Busy():
-                self._seen = max(self._seen, reaction.promised.number)
+                self._seen = max(self._seen, min(reaction.promised.number, self._seen + LEAP))
                 missing = self._wishes[0].missing if self._wishes else ""
                 self.trouble = "another member is making a change" + (f"; before that {missing}" if missing else "")
                 self._fail(now_s, told=False)
@@ -155,6 +162,7 @@ class Proposer:
         self._seen = max(self._seen, state.promised.number) + 1
         self._calls += 1
         bid = Bid(self._seen, self._me)
+        self._members = set(base.nodes)
         self._round = _Round(base, bid, self._calls, now_s, {self._me})
         return [Call(self._calls, self._me, Prepare(base, bid))]
 

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from firstboot.cluster.acceptor import answer
-from firstboot.cluster.bids import Learn, Question, Reaction, RegisterState, Rejected
+from firstboot.cluster.acceptor import answer, learn
+from firstboot.cluster.bids import Learn, Learnt, Question, Reaction, RegisterState, Rejected
 from firstboot.cluster.members import Members
 from firstboot.cluster.proceedings import (
     Action,
@@ -127,12 +127,20 @@ class Register:
         if self._saving is not None:
             self._jobs.append(job)
             return []
-        after, reaction = answer(self.state, job.sender, job.question)
+        after, reaction = self._answer(job)
         if after == self.state:
             return self._done(job, reaction)
         self._serial += 1
         self._saving = Save(self._serial, after), job, reaction
         return [self._saving[0]]
+
+    def _answer(self, job: _Job) -> tuple[RegisterState, Reaction]:
+        """What this node finds itself to be settled needs no sender; see `Settled` for who may say so."""
+        if job.request is None and isinstance(job.question, Learn):
+            after = learn(self.state, job.question.members)
+            assert after.members is not None
+            return after, Learnt(after.members.epoch)
+        return answer(self.state, job.sender, job.question)
 
     def _saved(self, serial: int) -> list[Action]:
         if self._saving is None or self._saving[0].serial != serial:

@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.3."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.4."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.3"
+    version: str = "2.4"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -51,6 +51,8 @@ class View(Model):
     storage_address: str | None = Field(default=None, max_length=64)
     epoch: Epoch | None = None
     """The latest epoch of the members' document that it knows."""
+    members: Id | None = None
+    """The digest of that document."""
     reached: dict[int, Annotated[str, StringConstraints(max_length=64)]] = Field(default={}, max_length=300)
     """Slot → address where that slot's holder last proved itself to this node: where others may look for it."""
     authority: Id | None = None

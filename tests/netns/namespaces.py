@@ -193,6 +193,8 @@ class Switch:
     """A bridge in a network namespace of its own, so that nothing of it is seen on the host."""
 
     process: subprocess.Popen[bytes]
+    cabled: set[int] = field(default_factory=set)
+    """Nodes that were connected once."""
 
     @classmethod
     def make(cls) -> Switch:
@@ -207,11 +209,14 @@ class Switch:
         switch.ip("link", "set", "br0", "up")
         return switch
 
-    def ip(self, *words: str) -> None:
-        command("nsenter", f"--target={self.process.pid}", "--net", "ip", *words)
+    def ip(self, *words: str, check: bool = True) -> None:
+        command("nsenter", f"--target={self.process.pid}", "--net", "ip", *words, check=check)
 
     def connect(self, node: Node) -> None:
         port = f"port{node.number}"
+        if node.number in self.cabled:  # the kernel ends the namespace of a node that was killed in its own time
+            self.ip("link", "delete", port, check=False)
+        self.cabled.add(node.number)
         peer = ("peer", "name", "eth0", "address", node.mac, "netns", str(node.pid))
         self.ip("link", "add", port, "type", "veth", *peer)
         self.ip("link", "set", port, "master", "br0", "up")

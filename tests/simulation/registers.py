@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from firstboot.cluster import admission
+from firstboot.cluster import admission, belief
 from firstboot.cluster.bids import Question, Reaction
 from firstboot.cluster.changes import Change, ClaimSlot
 from firstboot.cluster.events import MembersKnown
@@ -65,13 +65,21 @@ class Registers:
             self.ledger.founded(machine, members)
             self.step(machine, Settled(members, self.world.now))
 
-    def learn(self, machine: Machine, members: Members | None) -> None:
-        """Somebody showed this epoch."""
-        register = machine.register
-        if register is None or members is None or machine.saving is not None:
+    def learn(self, machine: Machine, by: str, members: Members | None) -> None:
+        """That node showed this epoch."""
+        register, core = machine.register, machine.core
+        if register is None or core is None or members is None or machine.saving is not None:
             return
-        if register.members is None or register.members.epoch < members.epoch:
-            self.step(machine, Settled(members, self.world.now))
+        known = register.members
+        if known is not None and known.epoch >= members.epoch:
+            return
+        if known is None or (machine.disk.node_id not in known.nodes and by not in known.nodes):
+            met = [*core.roster.views.values(), *(rival.view for rival in core.roster.rivals.values())]
+            showings = [showing for view in met if (showing := _showing(view)) is not None]
+            most = belief.candidate([one for one in showings if one.node_id != machine.disk.node_id])
+            if (by, members.epoch) not in [(one.node_id, one.epoch) for one in most]:
+                return
+        self.step(machine, Settled(members, self.world.now))
 
     def want(self, machine: Machine, change: Change | None) -> None:
         """An operator, or the machine itself, wants a change."""
@@ -196,3 +204,11 @@ class Registers:
         """Also told of calls that were answered, after them: the register must not mind."""
         if caller.life == life and caller.register is not None:
             self.step(caller, Unanswered(action.call, action.node_id, cause, self.world.now))
+
+
+def _showing(view: object) -> belief.Showing | None:
+    """What a machine's view shows; of an epoch there is one document, which the ledger sees to."""
+    members = view.members  # type: ignore[attr-defined]
+    if members is None:
+        return None
+    return belief.Showing(view.node_id, view.slot, members.epoch, "")  # type: ignore[attr-defined]

@@ -333,7 +333,8 @@ class World:
             machine.hear(event.visit, self.now)
         self.step(machine, event)
         if self.registers is not None and isinstance(event, Visited) and machine.life == life:
-            self.registers.learn(machine, event.visit.view.members)  # type: ignore[attr-defined]
+            view = event.visit.view
+            self.registers.learn(machine, view.node_id, view.members)  # type: ignore[attr-defined]
         if machine.life == life:
             machine.open_visits -= 1
             if machine.open_visits == 0:

@@ -80,10 +80,10 @@ class Interceptor:
             if self._over:  # it was another's turn to die
                 return
             self._over = True
+            if self._order.with_node and lost is not None:
+                lost()  # before the harness hears of it, and pulls the plug
             self.note(hit=asdict(self._order.point), late=late)  # type: ignore[arg-type]
             if self._order.with_node:
-                if lost is not None:
-                    lost()
                 # Only the harness can kill pid 1. PyDLL keeps the interpreter's lock: no thread goes on meanwhile.
                 ctypes.PyDLL(None).read(self._gate, ctypes.create_string_buffer(1), 1)
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from firstboot.cluster.acceptor import answer
 from firstboot.cluster.admission import Admitted, Pending, Sponsor, consider
@@ -43,7 +44,7 @@ from firstboot.cluster.proceedings import (
     Unanswered,
     Wanted,
 )
-from firstboot.cluster.proposer import Timing
+from firstboot.cluster.proposer import LEAP, Adopt, Proposer, Timing
 from firstboot.cluster.register import Register
 from tests.unit.cluster.documents import founded, node, seed
 
@@ -165,6 +166,9 @@ def test_a_new_member_is_asked_too() -> None:
     assert "1 of 2 members after the change answered" in site.registers[node(1)].trouble
     newcomer = site.add(node(2))
     site.wait(10)
+    assert site.ends == [], "it takes nothing from whoever asks"
+    site.do(newcomer, Settled(founded(2, without=(2,)), site.now_s))
+    site.wait(10)
     assert isinstance(site.ends[0], Made)
     assert newcomer.members == site.ends[0].members
 
@@ -228,6 +232,45 @@ def test_answers() -> None:
     assert answer(accepted, node(2), Learn(after)) == (RegisterState(after), Learnt(2))
     assert answer(RegisterState(after), node(2), Prepare(BASE, Bid(9, node(2))))[1] == Newer(after)
     assert answer(RegisterState(after), node(2), Learn(BASE)) == (RegisterState(after), Learnt(2))
+
+
+def test_who_knows_no_cluster_takes_nothing_from_who_asks() -> None:
+    for question in (Learn(BASE), Prepare(BASE, Bid(1, node(1)))):
+        after, reaction = answer(RegisterState(), node(1), question)
+        assert after == RegisterState()
+        assert isinstance(reaction, Rejected)
+
+
+def test_an_epoch_of_another_cluster_or_that_forgot_a_removed_node_is_not_taken() -> None:
+    removed = RemoveNode(node(3)).apply(BASE)
+    assert isinstance(removed, Members)
+    state = RegisterState(removed)
+    for forged in (replace(BASE, epoch=9), replace(removed, epoch=9, cluster_id=B)):
+        assert answer(state, node(2), Learn(forged)) == (state, Learnt(removed.epoch))
+
+
+def test_only_a_member_tells_of_a_newer_epoch_and_nobody_uses_up_the_numbers() -> None:
+    members = founded(3, without=(3,))
+    proposer = Proposer(node(1), random.Random(1), TIMING)
+    proposer.want(1, ClaimSlot(3, seed(3), node(3)), 0.0)
+    state, now_s = RegisterState(members), 0.0
+    (own,) = proposer.go_on(state, now_s)
+    assert isinstance(own, Call)
+    assert isinstance(own.question, Prepare)
+    asked = proposer.react(own.call, node(1), Promise(own.question.bid, None), now_s)
+    assert {call.node_id for call in asked if isinstance(call, Call)} == {node(2), node(3)}
+    forged = Newer(replace(members, epoch=10**6))
+    assert proposer.react(own.call, node(3), forged, now_s) == []
+    assert proposer.react(own.call, node(2), Newer(replace(members, epoch=2)), now_s) == [
+        Adopt(replace(members, epoch=2))
+    ]
+    (again,) = proposer.go_on(state, 10.0)
+    assert isinstance(again, Call)
+    proposer.react(again.call, node(3), Busy(Bid(10**9, node(3))), 10.0)
+    (last,) = proposer.go_on(state, 30.0 - 1e-6)
+    assert isinstance(last, Call)
+    assert isinstance(last.question, Prepare)
+    assert last.question.bid.number <= 2 * LEAP
 
 
 def test_questions_that_make_no_sense() -> None:

@@ -57,12 +57,12 @@ def learn(state: RegisterState, members: Members) -> RegisterState:
 
     No epoch of this cluster is of another one, or has forgotten who was removed.
     """
-    known = state.members
-    if known is None:
-        return RegisterState(members)
-    if known.epoch >= members.epoch or known.cluster_id != members.cluster_id:
+    if state.members is not None and state.members.epoch >= members.epoch:
         return state
-    return RegisterState(members) if known.removed.keys() <= members.removed.keys() else state
+    known = state.members or members
+    if known.cluster_id != members.cluster_id or not known.removed.keys() <= members.removed.keys():
+        return state
+    return RegisterState(members)
 
 
 def _accept(state: RegisterState, question: Accept) -> tuple[RegisterState, Reaction]:

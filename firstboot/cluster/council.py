@@ -138,15 +138,12 @@ class Council:
         """The latest epoch that this node knows; there may be a later one."""
         return self._register.members
 
-    @property
-    def digest(self) -> str | None:
-        """That of the latest epoch that this node knows."""
-        members = self._register.members
-        if members is None:
-            return None
-        if self._digested is None or self._digested[0] is not members:
-            self._digested = members, digest(members)
-        return self._digested[1]
+    def digest_of(self, members: Members) -> str:
+        """That of a document, made once as long as the same one is asked for."""
+        known = self._digested
+        if known is None or known[0] is not members:
+            known = self._digested = members, digest(members)
+        return known[1]
 
     @property
     def trouble(self) -> str:

@@ -52,7 +52,7 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
         address=context.address,
         storage_address=context.storage_address,
         epoch=members.epoch if members is not None else None,
-        members=running.assembly.council.digest,
+        members=running.assembly.council.digest_of(members) if members is not None else None,
         reached=reached(ballot.roster),
         authority=context.authority,
         certified=context.certified,

@@ -28,7 +28,7 @@ from firstboot.paths import DOMAINS, brick_mount, brick_path  # noqa: E402
 from firstboot.plan import Plan  # noqa: E402
 from tests.netns.agents import Agent, is_formed, wait_until  # noqa: E402
 from tests.netns.namespaces import Lab, lab  # noqa: E402
-from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_plan, make_seed  # noqa: E402
+from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_plan, with_disks  # noqa: E402
 
 ALLOWANCE_S = 3.0
 COPIES = 3
@@ -51,10 +51,7 @@ def ours(nodes: int) -> dict[str, float]:
     """Seconds from the start of the agents to formed, and by part; a part ends when it ended on the last node."""
     with lab() as place, tempfile.TemporaryDirectory() as folder:
         site = create_site(Path(folder) / "site", "lab", plan(nodes))
-        agents = []
-        for number in range(1, nodes + 1):
-            node = place.add_node(f"machine{number}", disks=(DISK_BYTES,))
-            agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
+        agents = with_disks(place, site, nodes)
         began = time.time()
         for agent in agents:
             agent.start()

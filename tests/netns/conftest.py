@@ -13,7 +13,7 @@ import tests.netns.backend  # noqa: F401  # makes netns:// known to testinfra
 from builder.site.folder import Site
 from tests.netns.agents import Agent, is_formed, wait_until
 from tests.netns.namespaces import Lab, lab
-from tests.netns.sites import DISK_BYTES, make_seed, make_site
+from tests.netns.sites import make_site, with_disks
 
 
 def pytest_configure() -> None:
@@ -36,10 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """From nothing to formed, with the founder's agent killed on the way."""
     with lab() as place:
         site = make_site(tmp_path_factory.mktemp("site"), slots=3)
-        agents = []
-        for number in (1, 2, 3):
-            node = place.add_node(f"machine{number}", disks=(DISK_BYTES,))
-            agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
+        agents = with_disks(place, site, 3)
         for agent in agents:
             agent.start()
         founder = agents[0]

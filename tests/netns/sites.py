@@ -21,6 +21,8 @@ from firstboot.plan import (
     VolumeType,
 )
 from firstboot.seed import Overrides, Seed
+from tests.netns.agents import Agent
+from tests.netns.namespaces import Lab
 
 DISK_BYTES = GIB
 BRICKS = "bricks"
@@ -60,3 +62,12 @@ def make_seed(site: Site, slot: int, disk_path: str) -> Seed:
     """The seed of a slot; `disk_path` (a glob) says which of the machine's disks may be taken."""
     rule = DiskRule(path=disk_path, min_size_bytes=DISK_BYTES // 2)
     return issue_seed(site, slot, written_to="a namespaced node", overrides=Overrides(disks={BRICKS: rule}))
+
+
+def with_disks(machines: Lab, site: Site, slots: int) -> list[Agent]:
+    """That many machines with a blank disk and their slot's seed each, from slot 1 on; no agent runs yet."""
+    agents = []
+    for number in range(1, slots + 1):
+        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
+        agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
+    return agents

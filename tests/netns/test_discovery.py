@@ -18,7 +18,7 @@ from tests.netns import weather
 from tests.netns.agents import Agent, is_formed, says, wait_until
 from tests.netns.looks import pool, volumes
 from tests.netns.namespaces import SUBNET, Lab, Node
-from tests.netns.sites import DISK_BYTES, make_seed, make_site
+from tests.netns.sites import make_site, with_disks
 from tests.unit.firstboot.sites import issue, plan, site
 
 DOMAIN = "example.test"
@@ -213,11 +213,9 @@ def test_without_multicast_one_address_in_the_seeds_is_enough(machines: Lab) -> 
 def test_a_silent_cut_while_the_pool_is_made(machines: Lab, tmp_path: Path) -> None:
     """Nobody is told: connections stay open and hang. After 40 s all is as if nothing had been."""
     made = make_site(tmp_path, slots=3)
-    agents = []
-    for number in (1, 2, 3):
-        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
-        agents.append(Agent(node, make_seed(made, number, node.disks[0].device)))
-        agents[-1].start()
+    agents = with_disks(machines, made, 3)
+    for agent in agents:
+        agent.start()
     first, _, last = agents
     wait_until("the founder makes the pool", agents, lambda: "enrol" in first.journal.phases)
     weather.silence(machines.switch, last.node)

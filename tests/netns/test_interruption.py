@@ -12,7 +12,7 @@ from firstboot.paths import DOMAINS, brick_mount
 from tests.netns.agents import Agent, is_formed, wait_until
 from tests.netns.looks import volumes
 from tests.netns.namespaces import Lab, LabError
-from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site
+from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site, with_disks
 
 
 def test_one_node_forms_though_killed_after_each_phase(machines: Lab, one_slot: Site) -> None:
@@ -44,11 +44,9 @@ def test_one_node_forms_though_killed_after_each_phase(machines: Lab, one_slot: 
 @pytest.mark.full
 def test_a_glusterd_that_failed_in_its_part_of_a_change_learns_of_it(machines: Lab, tmp_path: Path) -> None:
     site = make_site(tmp_path, slots=3)
-    agents = []
-    for number in (1, 2, 3):
-        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
-        agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
-        agents[-1].start()
+    agents = with_disks(machines, site, 3)
+    for agent in agents:
+        agent.start()
     wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
     first, second, _ = agents
 

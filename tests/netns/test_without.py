@@ -11,16 +11,14 @@ from firstboot.paths import DOMAINS, REGISTER
 from tests.netns.agents import Agent, is_formed, says, wait_until
 from tests.netns.looks import pool, volumes
 from tests.netns.namespaces import Lab
-from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site
+from tests.netns.sites import DISK_BYTES, DOMAIN, VOLUME, make_seed, make_site, with_disks
 
 
 def test_a_site_forms_without_a_dead_machine(machines: Lab, tmp_path: Path) -> None:
     site = make_site(tmp_path, slots=3)
-    agents = []
-    for number in (1, 2):
-        node = machines.add_node(f"machine{number}", disks=(DISK_BYTES,))
-        agents.append(Agent(node, make_seed(site, number, node.disks[0].device)))
-        agents[-1].start()
+    agents = with_disks(machines, site, 2)
+    for agent in agents:
+        agent.start()
     first, second = agents
     wait_until("they miss node3", agents, lambda: all(says(a, "waiting", "slot 3 (node3)") for a in agents))
 

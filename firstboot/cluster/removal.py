@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from firstboot import chrony, services
+from firstboot import chrony
 from firstboot.cluster import rotation
 from firstboot.cluster.founder import short
 from firstboot.cluster.members import Members
 from firstboot.cluster.roster import Rival
 from firstboot.cluster.views import View
 from firstboot.context import Context
+from firstboot.gluster import processes
 from firstboot.phases import Wait
 
-GLUSTERD_UNIT = "glusterd"
 HINT = "its data is left as it is; to use the machine again, wipe its disks and give it a new seed"
 
 
@@ -21,7 +21,7 @@ def leave(removal: str) -> Wait | None:
     """Stop what this node runs for a cluster that removed it; `removal` says that it did, empty when not."""
     if not removal:
         return None
-    services.stop(GLUSTERD_UNIT)
+    processes.end_all()
     chrony.leave()
     return Wait(removal, HINT)
 

@@ -16,13 +16,12 @@ from firstboot.cluster.events import Identity
 from firstboot.cluster.likeness import GLUSTERD, MACHINE_ID, Facts, gives_way
 from firstboot.cluster.twins import Twins
 from firstboot.context import Context
+from firstboot.gluster import processes
 from firstboot.network.facts import Link
 from firstboot.phases import Wait
 from firstboot.state import Journal
 
 log = logging.getLogger(__name__)
-
-GLUSTERD_UNIT = "glusterd"
 
 
 class Watch:
@@ -62,7 +61,7 @@ class Watch:
         """Why this machine must not be the node; a copy gives up what it runs of it."""
         out = self.twins.step()
         if self.twins.is_copy:
-            services.stop(GLUSTERD_UNIT)
+            processes.end_all()
         return out
 
     def admit(self, context: Context) -> Wait | None:
@@ -90,7 +89,7 @@ class Watch:
                     return Wait(likeness.sentence(found, self._names), likeness.HINTS[GLUSTERD])
                 log.warning("%s: this node gets another one", likeness.sentence(found, self._names))
                 context.report(f"getting a glusterd UUID of its own: {likeness.sentence(found, self._names)}")
-                services.stop(GLUSTERD_UNIT)
+                services.stop(processes.UNIT)
                 paths.GLUSTERD_INFO.unlink(missing_ok=True)
         return None
 

@@ -11,13 +11,13 @@ from firstboot import paths
 from firstboot.context import Context
 from firstboot.errors import RefusedError, TrivetError
 from firstboot.files import write_atomic
-from firstboot.gluster import credentials, handshake
+from firstboot.gluster import credentials, handshake, processes
 from firstboot.network.packetfilter import THE_FILTER
-from firstboot.services import is_active, stop
+from firstboot.services import is_active
 
 log = logging.getLogger(__name__)
 
-UNIT = "glusterd"
+UNIT = processes.UNIT
 OPTION = re.compile(r"^\s*option\s+(?P<name>\S+)\s+(?P<value>\S+)\s*$", re.MULTILINE)
 DEFAULT_PORTS = range(49152, 61000)
 """glusterd's own, where glusterd.vol does not say."""
@@ -56,10 +56,10 @@ def speaks_plainly() -> bool:
 
 
 def end_open(reason: str) -> None:
-    """End a glusterd that obeys anybody; it is started again closed."""
+    """End a glusterd that obeys anybody, and what it started as open as itself; it is started again closed."""
     if is_active(UNIT):
         log.warning("glusterd is stopped: %s", reason)
-        stop(UNIT)
+    processes.end_all()
 
 
 def links() -> dict[Path, Path]:

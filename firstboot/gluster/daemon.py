@@ -55,7 +55,8 @@ class Lasting:
 
 def start() -> None:
     """Start glusterd, unless it runs; raises TrivetError with what its log says when it can't."""
-    if services.is_active(UNIT):
+    # Not active is not yet down: the store of a glusterd that is just starting or stopping is its own.
+    if services.is_active(UNIT) or services.settled_state(UNIT) == "active":
         return
     store.mend()
     if store.lacks_volfiles():

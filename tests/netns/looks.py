@@ -14,7 +14,7 @@ from tests.netns.sites import DOMAIN
 
 MIB = 1024 * 1024
 LOOKING = re.compile(
-    r"lsblk |wipefs --no-act |blkid |ip -json |agetty --reload|systemctl is-active |networkctl status"
+    r"lsblk |wipefs --no-act |blkid |ip -json |agetty --reload|systemctl (is-active|show) |networkctl status"
     r"|nft list |chronyc -n -c tracking"
     r"|gluster --mode=script --xml (pool list|volume info|volume status)"
 )

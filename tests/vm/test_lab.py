@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from typing import Any
 
@@ -186,6 +187,30 @@ def test_what_the_nodes_refused_and_how_closed_they_are(lab: Lab) -> None:
     assert [finding["verdict"] for finding in closed] == ["pass"] * 7, closed
     assert lab.state.home.subnet is not None
     assert str(lab.state.home.subnet[-2]) in strangers["evidence"]
+
+
+def test_bricks_outlive_their_glusterd(node: Host) -> None:
+    """Started again more often than Debian's unit allows in an hour."""
+    before = node.check_output("pgrep -x glusterfsd")
+    glusterd = node.check_output("systemctl show --value --property=MainPID glusterd")
+    for _ in range(7):
+        node.check_output("systemctl restart glusterd")
+    assert node.check_output("systemctl show --value --property=MainPID glusterd") != glusterd
+    assert node.check_output("pgrep -x glusterfsd") == before
+    deadline = time.monotonic() + 600
+    while not is_online(node, before):
+        assert time.monotonic() < deadline, "its glusterd does not know the brick again"
+        time.sleep(2)
+
+
+def is_online(node: Host, pid: str) -> bool:
+    """Whether the node's glusterd says that this process of the node is an online brick."""
+    answer = node.run(f"gluster --mode=script --xml volume status {VOLUME}").stdout
+    if not answer:
+        return False
+    bricks = ElementTree.fromstring(answer).iterfind("volStatus/volumes/volume/node")
+    own = [brick for brick in bricks if (brick.findtext("hostname") or "").startswith(node.check_output("hostname"))]
+    return [(brick.findtext("pid"), brick.findtext("status")) for brick in own] == [(pid, "1")]
 
 
 def test_nothing_takes_the_bricks_ports(node: Host) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from firstboot import chrony, services
+from firstboot import chrony
 from firstboot.cluster import memberlist, removal
 from firstboot.cluster.changes import Change, ReleaseSlot, RemoveNode, RotateAuthority
 from firstboot.cluster.events import Endpoint, Visit
@@ -12,6 +12,7 @@ from firstboot.cluster.members import Members
 from firstboot.cluster.roster import Rival, Roster, fold
 from firstboot.cluster.views import View
 from firstboot.context import Context
+from firstboot.gluster import processes
 from firstboot.gluster import removal as gluster_removal
 from firstboot.state import KnownMember
 from tests.unit.cluster.documents import founded, node, seed
@@ -33,14 +34,14 @@ def view(slot: int, node_id: str, address: str = "") -> View:
 
 def test_who_was_removed_stops_gluster_and_serves_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    monkeypatch.setattr(services, "stop", done.append)
+    monkeypatch.setattr(processes, "end_all", lambda: done.append("gluster"))
     monkeypatch.setattr(chrony, "leave", lambda: done.append("chrony"))
     assert removal.leave("") is None
     assert done == []
     waiting = removal.leave("this node was removed from the cluster in epoch 2: turn it off")
     assert waiting is not None
     assert "epoch 2" in waiting.reason
-    assert done == ["glusterd", "chrony"]
+    assert done == ["gluster", "chrony"]
 
 
 def test_a_removed_node_that_is_on_is_told_from_a_second_machine() -> None:

@@ -44,6 +44,7 @@ class Watched:
         paths.GLUSTERD_INFO.write_text("UUID=…")
         monkeypatch.setattr(likeness, "read_facts", lambda *_, pooled: self.own.model_copy(update={"pooled": pooled}))
         monkeypatch.setattr(watch.services, "stop", lambda unit: self.done.append(f"stop {unit}"))
+        monkeypatch.setattr(watch.processes, "end_all", lambda: self.done.append("end Gluster"))
         monkeypatch.setattr(watch.machineid, "renew", lambda: self.done.append("renew"))
         monkeypatch.setattr(watch, "_has_peers", lambda _: False)
         self.watch = Watch(
@@ -131,8 +132,8 @@ def test_chrony_learns_of_members_only_once_the_clock_was_compared(
     assert "server 192.0.2.1 key 1" in kept[0]["members.sources"]
 
 
-def test_a_copy_gives_up_glusterd(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_copy_gives_up_gluster(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     is_copy: Callable[[object], bool] = lambda _: True  # noqa: E731
     monkeypatch.setattr(watch.Twins, "is_copy", property(is_copy))
     assert watched.watch.keep_out() is not None
-    assert watched.done == ["stop glusterd"]
+    assert watched.done == ["end Gluster"]

@@ -31,7 +31,7 @@ class Unit:
     """glusterd's unit; one that fails writes what glusterd writes."""
 
     def __init__(self, log: Path) -> None:
-        self.log, self.active, self.failure = log, False, ""
+        self.log, self.active, self.failure, self.is_starting = log, False, "", False
         self.lacks_volfiles = False
         self.steps: list[str] = []
 
@@ -41,6 +41,10 @@ class Unit:
             self.log.write_text(self.log.read_text() + self.failure)
             raise CommandError(Completed(("systemctl", "start", unit), 1, "", "", 0.1), "exited with 1")
         self.active = True
+
+    def settle(self, unit: str) -> str:
+        self.active, self.is_starting = self.active or self.is_starting, False
+        return "active" if self.active else "inactive"
 
     def stop(self, unit: str) -> None:
         self.steps.append(f"stop {unit}")
@@ -53,6 +57,7 @@ def unit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Unit:
     made.log.write_text(EARLIER)
     monkeypatch.setattr(daemon, "LOG", made.log)
     monkeypatch.setattr(services, "is_active", lambda unit: made.active)
+    monkeypatch.setattr(services, "settled_state", made.settle)
     monkeypatch.setattr(services, "start", made.start)
     monkeypatch.setattr(services, "stop", made.stop)
     monkeypatch.setattr(daemon.store, "lacks_volfiles", lambda: made.lacks_volfiles)
@@ -67,6 +72,13 @@ def test_a_store_is_mended_before_glusterd_starts_and_not_while_it_runs(unit: Un
     assert unit.steps == ["mend", "start glusterd"]
     daemon.restart()
     assert unit.steps[2:] == ["stop glusterd", "mend", "start glusterd"]
+
+
+def test_the_store_of_a_glusterd_that_is_just_starting_is_its_own(unit: Unit) -> None:
+    unit.is_starting = True
+    daemon.start()
+    assert unit.active
+    assert unit.steps == []
 
 
 def test_volfiles_are_written_anew_only_when_some_are_lost(unit: Unit) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 from builder.lab import daemon, dhcp, ports, seeds
 from builder.lab.hypervisor import connected, reachable
@@ -31,7 +32,7 @@ def take_down(folder: LabFolder, *, keep_site: bool) -> list[str]:
             removed.append(f"site folder {state.site_folder}")
         else:
             removed.append(f"but not site folder {state.site_folder}, which is not this lab's alone")
-    shutil.rmtree(folder.path)
+    _remove_tree(folder.path)
     removed.append(f"folder {folder.path}")
     return removed
 
@@ -57,6 +58,15 @@ def _remove_machines(folder: LabFolder, state: LabState) -> list[str]:
             hint="start it (systemctl start libvirtd) and run this again",
         )
     return [f"{len(state.nodes)} machines"]
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove a folder in which others remove things too: an ssh connection's socket goes when its machine ends."""
+    while path.exists():
+        try:
+            shutil.rmtree(path)
+        except FileNotFoundError:
+            continue
 
 
 def _end_machines(folder: LabFolder) -> None:

@@ -206,3 +206,15 @@ def remove_who_is_alive(gone: Agent, agents: list[Agent]) -> None:
     absent.start()
     wait_until("all is well", agents, lambda: rotated(agents) and all(is_formed(agent) for agent in agents))
     assert all(len(pool(agent.node).peers) == 2 for agent in agents)
+    remove_who_has_a_brick(agents[1], there)
+
+
+def remove_who_has_a_brick(gone: Agent, left: list[Agent]) -> None:
+    """It ends its bricks as well, which outlive a glusterd that is only started again."""
+    bricks = ("pgrep", "--exact", "glusterfsd")
+    assert gone.node.run(*bricks).stdout
+    order(left[0], "remove", "node3", "--yes")
+    wait_until("it knows", [gone], lambda: says(gone, "waiting", "was removed from the cluster in epoch"))
+    assert gone.node.run(*bricks, check=False).stdout == ""
+    wait_until("two copies", left, lambda: [v.replica for v in volumes(left[0].node)] == [2])
+    assert all(agent.node.run(*bricks).stdout for agent in left)

@@ -242,3 +242,30 @@ def cut_connections(node: Host) -> None:
 def since_boot_us(node: Host, unit: str) -> int:
     """When a unit was up."""
     return int(node.check_output(f"systemctl show --value --property ActiveEnterTimestampMonotonic {unit}"))
+
+
+def test_an_orderly_shutdown_ends_bricks_before_their_file_systems(lab: Lab) -> None:
+    """And after the mounts that read from them; the others notice at once."""
+    boot = host_of(lab, 2).check_output("cat /proc/sys/kernel/random/boot_id").replace("-", "")
+    with writer(lab, 1, 0) as writing:
+        writing.await_more("before the shutdown")
+        host_of(lab, 2).run("systemctl --no-block poweroff")
+        await_fact("off", lambda: summary(node_of(lab, 2)), lambda _: node_of(lab, 2).power == "off")
+        (lab.folder.path / "ssh-2").unlink(missing_ok=True)
+        writing.await_more("while the node is off")
+        start(lab, 2)
+        last = writing.end()
+    said = host_of(lab, 2).check_output(f"journalctl --boot {boot} --output cat --identifier systemd").splitlines()
+    ended = [place for place, line in enumerate(said) if line.startswith("Stopped trivet-bricks.service")]
+    assert len(ended) == 1, said[-80:]
+    before, after = "\n".join(said[: ended[0]]), "\n".join(said[ended[0] :])
+    assert "Unmounted var-lib-trivet-domains-vmstore.mount" in before
+    assert "Stopped glusterd.service" in before
+    assert "Unmounted var-lib-trivet-bricks-vmstore" in after
+    assert "Failed unmounting" not in after
+    await_healed(lab, 1)
+    assert {number: wrong_blocks(lab, number, last) for number in NODES} == dict.fromkeys(NODES, "checked\n")
+
+
+def node_of(lab: Lab, number: int) -> LabNode:
+    return next(node for node in status(lab.name).nodes if node.number == number)

@@ -35,7 +35,7 @@ class Want:
 
 @dataclass(frozen=True)
 class Placement:
-    """A disk for the bricks of one class and index. `fresh`: blank, and to be looked at again before it is written."""
+    """A disk for the bricks of one class and index. `fresh`: blank; looked at again before it is written."""
 
     want: Want
     index: int

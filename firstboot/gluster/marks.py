@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 from firstboot.errors import RefusedError
-from firstboot.gluster import client
+from firstboot.gluster import client, store
 from firstboot.gluster.client import VolumeInfo
 from firstboot.phases import Wait
 
@@ -21,7 +21,7 @@ VOLUME_ID = "trusted.glusterfs.volume-id"
 OWN_FOLDER = ".glusterfs"
 """glusterd makes it, empty, along with the mark."""
 SEEN_S = 10.0
-"""A node that has just met the others is shown their volumes a moment later, on an emulated machine within seconds."""
+"""Who has just met the others is shown their volumes a moment later, on an emulated machine within seconds."""
 
 _since: dict[Path, tuple[bytes, float]] = {}
 """By brick folder, the mark that has nothing behind it, and since when this process has seen that without a break."""
@@ -47,7 +47,7 @@ def clean(volume: str, mount: Path, folder: Path) -> Wait | None:
             f"{folder} is marked as a brick of a volume that is not there",
             f"unless the other members show it within {SEEN_S:g} s, its creation has failed, and the mark is cleaned",
         )
-    _empty(folder)
+    _empty(folder, volume)
     os.removexattr(folder, VOLUME_ID)
     log.info("cleaned %s of the mark of a failed creation", folder)
     return None
@@ -88,15 +88,18 @@ def volume_id(folder: Path) -> bytes | None:
     return None
 
 
-def _empty(folder: Path) -> None:
+def _empty(folder: Path, volume: str) -> None:
     """Remove glusterd's own empty folders; raises RefusedError when there is anything else."""
     made: list[Path] = []
     for place, folders, files in os.walk(folder):
         inside = Path(place).relative_to(folder).parts
         if files or any((*inside, name)[0] != OWN_FOLDER for name in folders):
+            aside = ", ".join(map(str, store.set_aside(volume)))
             raise RefusedError(
                 f"{folder} belongs to a volume that this pool does not know, and is not empty",
-                hint="data of an earlier life: move it away by hand, then this goes on",
+                hint=f"its damaged definition may be the one in {aside}: keep the data, and look at both by hand"
+                if aside
+                else "data of an earlier life: move it away by hand, then this goes on",
             )
         made += [Path(place) / name for name in folders]
     for path in reversed(made):

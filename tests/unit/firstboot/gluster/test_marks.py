@@ -141,6 +141,18 @@ def test_a_brick_with_data_is_never_cleaned(cluster: Cluster, data: str) -> None
     assert kept(cluster)
 
 
+def test_data_of_a_volume_whose_definition_was_set_aside_is_not_to_be_moved_away(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = {"data": [Path("/var/lib/glusterd/cut-off/data")]}
+    monkeypatch.setattr(marks.store, "set_aside", lambda volume: aside[volume])
+    (cluster.folder / "guest.raw").touch()
+    with pytest.raises(RefusedError, match="is not empty") as raised:
+        cluster.clean()
+    assert "/var/lib/glusterd/cut-off/data: keep the data" in raised.value.hint
+    assert kept(cluster)
+
+
 def test_a_folder_of_somebody_is_never_cleaned(cluster: Cluster) -> None:
     (cluster.folder / "images").mkdir()
     with pytest.raises(RefusedError, match="is not empty"):

@@ -51,6 +51,8 @@ SSH_HOST_KEYS = Path("/etc/ssh")
 MACHINE_ID = Path("/etc/machine-id")
 GLUSTERD = Path("/var/lib/glusterd")
 GLUSTERD_INFO = GLUSTERD / "glusterd.info"
+GLUSTERD_ASIDE = GLUSTERD / "cut-off"
+"""Definitions of volumes that glusterd can't start with; it reads those in `vols` alone."""
 NETWORKD = Path("/etc/systemd/network")
 CHRONY_SOURCES = Path("/etc/chrony/sources.d/trivet.sources")
 PROXY = STATE / "proxy.env"
@@ -69,7 +71,7 @@ SECURE_ACCESS = Path("/var/lib/glusterd/secure-access")
 WRITTEN = (
     *(STATE, AUTHORITY, RUN, CHRONY_MEMBERS, NETWORKD),
     *(path.parent for path in (ISSUE, HOSTS, ROOT_KEYS, CHRONY_SOURCES, SECURE_ACCESS)),
-    SECURE_ACCESS.parent / "peers",
+    *(SECURE_ACCESS.parent / "peers", GLUSTERD_ASIDE),
 )
 """The folders in which the agent writes files, bricks apart."""
 TLS_FOLDERS = (Path("/etc/ssl"), Path("/usr/lib/ssl"))

@@ -16,6 +16,8 @@ from firstboot.seed import LABEL as SEED_LABEL
 
 SAMPLE_BYTES = 1024 * 1024
 UNREADABLE = "unreadable"
+BY_PATH = "path="
+"""How the identity of a disk begins that has neither serial nor WWN: after a restart that may be another disk."""
 COLUMNS = "PATH,TYPE,SIZE,TRAN,SUBSYSTEMS,MODEL,SERIAL,WWN,ROTA,RM,RO,LABEL,PARTLABEL,MOUNTPOINTS"
 SYSTEM_MOUNTS = frozenset({"/", "/var", "/usr", "/boot", "/etc"})
 SYSTEM_PARTITIONS = frozenset({"trivet-bios", "trivet-esp", "trivet-root-a", "trivet-root-b", "trivet-state"})
@@ -63,7 +65,7 @@ class Disk:
         """What stays with the hardware where it has such a thing, else the path."""
         if self.wwn or self.serial:
             return f"wwn={self.wwn or ''} serial={self.serial or ''}"
-        return f"path={self.path}"
+        return f"{BY_PATH}{self.path}"
 
     def describe(self) -> str:
         """A few words for a person."""

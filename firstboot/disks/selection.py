@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from firstboot.disks.inventory import Disk
-from firstboot.disks.records import DiskRecords
+from firstboot.disks.inventory import BY_PATH, Disk
+from firstboot.disks.records import DiskRecord, DiskRecords
 from firstboot.disks.tags import LABEL_NEW, LABEL_READY, Brick, group_tags
 from firstboot.plan import BrickClass, DiskRule
 
@@ -35,7 +35,7 @@ class Want:
 
 @dataclass(frozen=True)
 class Placement:
-    """A disk for the bricks of one class and index. `fresh`: blank and never written by us."""
+    """A disk for the bricks of one class and index. `fresh`: blank; looked at again before it is written."""
 
     want: Want
     index: int
@@ -191,9 +191,29 @@ def _keep(want: Want, disks: tuple[Disk, ...], records: DiskRecords) -> dict[int
                 f"disk {index} of brick class {want.name} is missing or lost its marks ({record.identity})",
                 "attach it again; a new disk in its place is a replacement, which an operator asks for",
             )
-        if len(found) == 1 and resumable(found[0]):
-            kept[index] = Placement(want, index, found[0], fresh=False)
+        if len(found) != 1 or not resumable(found[0]):
+            continue
+        begun = _begun(want, record, found[0])
+        if isinstance(begun, Refused):
+            return begun
+        if begun is not None:
+            kept[index] = begun
     return kept
+
+
+def _begun(want: Want, record: DiskRecord, disk: Disk) -> Placement | Refused | None:
+    """A remembered disk without our marks: gone on with when it is sure to be that one, or blank."""
+    if not record.identity.startswith(BY_PATH):
+        return Placement(want, record.index, disk, fresh=False)
+    if mismatch(want.rule, disk):
+        return None
+    if blocks := obstacles(disk):
+        return Refused(
+            f"{disk.describe()} was begun as a disk of brick class {want.name}, but without serial and WWN it can't "
+            f"be told from another that has its path now: {'; '.join(blocks)}",
+            "if nothing on it is needed, erase it by hand (wipefs --all, blkdiscard), then this goes on",
+        )
+    return Placement(want, record.index, disk, fresh=True)
 
 
 def _ambiguous(want: Want, fit: Iterable[Disk], need: int) -> Refused:

@@ -46,10 +46,14 @@ class Lasting:
         """It is not there any more."""
         self._since.pop(trouble, None)
 
-    def due(self, troubles: Collection[str], now_s: float) -> list[str]:
-        """The same of all that there are now; every other is over."""
+    def only(self, troubles: Collection[str]) -> None:
+        """Of all troubles at most these are there still."""
         for trouble in self._since.keys() - set(troubles):
             self.over(trouble)
+
+    def due(self, troubles: Collection[str], now_s: float) -> list[str]:
+        """The same of all that there are now; every other is over."""
+        self.only(troubles)
         return [trouble for trouble in sorted(troubles) if self.is_due(trouble, now_s)]
 
 

@@ -79,6 +79,8 @@ def form(context: Context) -> Outcome:
     if pool is None:
         return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
     comparison = compare(pool, others(context))
+    # Also where none is looked for: the next one with the same peer has its own time.
+    _cut_off.only(_meetings(comparison.unsettled) | store.half_met())
     _refuse_foreign(context, comparison)
     if comparison.absent and context.is_founder:
         for member in comparison.absent:
@@ -132,13 +134,17 @@ def _end_cut_off_meetings(context: Context, unsettled: tuple[tuple[Member, Peer]
 
     A peer by name alone it has to forget, which is done only where there are no volumes yet.
     """
-    names = frozenset(member.name for member, peer in unsettled if peer.is_meeting)
+    names = _meetings(unsettled)
     if not client.volumes():
         names |= store.half_met()
     lasting = _cut_off.due(names, time.monotonic())
     if lasting:
         context.report(f"starting glusterd again: meeting {', '.join(lasting)} was cut off")
         daemon.restart()
+
+
+def _meetings(unsettled: tuple[tuple[Member, Peer], ...]) -> frozenset[str]:
+    return frozenset(member.name for member, peer in unsettled if peer.is_meeting)
 
 
 def _state(peer: Peer) -> str:

@@ -63,3 +63,30 @@ def test_a_glusterd_that_failed_in_its_part_of_a_change_learns_of_it(machines: L
     wait_until("all have it", agents, lambda: allowed() == members)
     assert f"it missed a change of volume {VOLUME}" in second.text
     wait_until("formed again", agents, lambda: all(is_formed(agent) for agent in agents))
+
+
+@pytest.mark.full
+def test_a_damaged_definition_is_set_aside_and_comes_from_the_others(machines: Lab, tmp_path: Path) -> None:
+    agents = with_disks(machines, make_site(tmp_path, slots=3), 3)
+    for agent in agents:
+        agent.start()
+    wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
+    node, folder = agents[1].node, f"/var/lib/glusterd/vols/{VOLUME}"
+    known = volumes(agents[0].node)
+    agents[1].kill()
+    node.run("systemctl", "stop", "glusterd")
+    node.run("truncate", "--size=-40", f"{folder}/info")
+    half = node.read(f"{folder}/info")
+    node.run("systemctl", "start", "glusterd", check=False)
+    assert node.run("systemctl", "is-active", "glusterd", check=False).returncode, "glusterd starts with it"
+    agents[1].start()
+    aside = f"/var/lib/glusterd/cut-off/{VOLUME}/info"
+    wait_until("it is set aside", agents, lambda: node.read(aside) is not None)
+    wait_until("formed again", agents, lambda: all(is_formed(agent) for agent in agents))
+    assert node.read(aside) == half
+    assert [(volume.id, volume.status, volume.bricks) for volume in volumes(node)] == [
+        (volume.id, volume.status, volume.bricks) for volume in known
+    ]
+    node.run("systemctl", "stop", "glusterd")
+    node.run("systemctl", "start", "glusterd")
+    node.run("systemctl", "is-active", "glusterd")

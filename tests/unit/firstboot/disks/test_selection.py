@@ -20,6 +20,7 @@ NOTHING = DiskRecords()
 ORPHAN = replace(
     BLANK, lvm=PhysicalVolume("/dev/vdb", "", ()), content=(Content("LVM2_member", "a LVM2_member signature"),)
 )
+UNSIGNED = replace(BLANK, content=(Content("data", "data without a known signature"),))
 
 
 def paths(decision: Decision) -> list[tuple[int, str, bool]]:
@@ -160,9 +161,7 @@ def test_a_copy_of_a_brick_is_refused() -> None:
     assert "/dev/vdb and /dev/vdc both say to be disk 0" in refusal(choose((want(),), disks, NOTHING))
 
 
-@pytest.mark.parametrize(
-    "left", [BLANK, ORPHAN, replace(BLANK, content=(Content("data", "data without a known signature"),))]
-)
+@pytest.mark.parametrize("left", [BLANK, ORPHAN, UNSIGNED])
 def test_what_an_interrupted_preparation_leaves_goes_on(left: Disk) -> None:
     assert paths(choose((want(layout="thin"),), (left, blank("c")), record(BLANK))) == [(0, "/dev/vdb", False)]
 
@@ -172,13 +171,41 @@ def test_a_remembered_disk_that_got_content_meanwhile_is_not_taken() -> None:
     assert "ext4" in refusal(choose((want(),), (full,), record(BLANK)))
 
 
+NAMELESS = replace(BLANK, serial=None)
+
+
+@pytest.mark.parametrize("left", [UNSIGNED, ORPHAN])
+@pytest.mark.parametrize("others", [(), (blank("c"),)])
+def test_a_begun_disk_that_is_known_by_its_path_alone_is_not_taken_with_content(
+    left: Disk, others: tuple[Disk, ...]
+) -> None:
+    disk = replace(NAMELESS, content=left.content, lvm=left.lvm)
+    known = record(NAMELESS)
+    assert disk.identity == known.disks[0].identity, "it would be taken for the disk that was begun"
+    reason = refusal(choose((want(layout="thin"),), (disk, *others), known))
+    assert "/dev/vdb (100.0 GiB) was begun as a disk of brick class ssd" in reason
+    assert f"has content: {left.content[0].text}" in reason
+
+
+def test_a_begun_disk_that_is_known_by_its_path_alone_goes_on_blank_or_with_our_mark() -> None:
+    assert paths(choose((want(),), (NAMELESS, blank("c")), record(NAMELESS))) == [(0, "/dev/vdb", True)]
+    marked = own_plain(NAMELESS, label=LABEL_NEW)
+    assert paths(choose((want(),), (marked, blank("c")), record(NAMELESS))) == [(0, "/dev/vdb", False)]
+
+
+def test_another_disk_at_a_remembered_path_is_not_taken_when_no_rule_means_it() -> None:
+    rule = DiskRule(serial="serial-c")
+    for disk in (NAMELESS, replace(NAMELESS, content=UNSIGNED.content)):
+        assert paths(choose((want(rule),), (disk, blank("c")), record(NAMELESS))) == [(0, "/dev/vdc", True)]
+
+
 def test_a_brick_that_is_gone_is_never_silently_replaced() -> None:
     reason = lack(choose((want(),), (blank("c"),), record(BLANK, ready=True)))
     assert "missing or lost its marks" in reason
 
 
 def test_orphans_and_unsigned_data_are_content_unless_remembered() -> None:
-    for disk in (ORPHAN, replace(BLANK, content=(Content("data", "data without a known signature"),))):
+    for disk in (ORPHAN, UNSIGNED):
         assert "has content" in refusal(choose((want(),), (disk,), NOTHING))
 
 
@@ -249,6 +276,20 @@ def test_a_memory_never_opens_a_disk_with_a_signature(
         (placement,) = decision.placements
         assert {content.kind for content in placement.disk.content} <= {"data"}
         assert not (placement.disk.uses or placement.disk.is_boot or placement.disk.is_seed)
+
+
+@given(disks=MACHINES, rule=RULES, taken=st.integers(0, 5), layout=st.sampled_from(["plain", "thin"]))
+def test_without_a_serial_a_memory_opens_no_disk_that_is_not_blank_and_meant(
+    disks: tuple[Disk, ...], rule: DiskRule, taken: int, layout: str
+) -> None:
+    nameless = tuple(replace(disk, serial=None) for disk in disks)
+    known = record(nameless[taken]) if taken < len(nameless) else NOTHING
+    decision = choose((want(rule, layout=layout),), nameless, known)
+    if isinstance(decision, Chosen):
+        (placement,) = decision.placements
+        assert placement.fresh
+        assert not obstacles(placement.disk)
+        assert not mismatch(rule, placement.disk)
 
 
 @given(disks=MACHINES, site=st.sampled_from([SITE, "7" * 32]))

@@ -126,3 +126,10 @@ def test_a_trouble_that_was_not_there_in_between_begins_anew() -> None:
     assert lasting.due({"node2", "node3"}, 0) == []
     assert lasting.due({"node3"}, 5) == []
     assert lasting.due({"node2", "node3"}, 10) == ["node3"]
+
+
+def test_a_trouble_that_is_over_begins_anew_whoever_saw_its_end() -> None:
+    lasting = Lasting(10)
+    assert lasting.due({"node2", "node3"}, 0) == []
+    lasting.only({"node3", "node4"})
+    assert lasting.due({"node2", "node3"}, 10) == ["node3"]

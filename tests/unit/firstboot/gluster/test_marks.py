@@ -24,14 +24,22 @@ class Cluster:
     peers: tuple[Peer, ...] = (OTHER,)
     busy: bool = False
     volumes: tuple[VolumeInfo, ...] = ()
+    now_s: float = 100.0
+
+    def look(self, after_s: float = 0.0) -> Wait | None:
+        self.now_s += after_s
+        return marks.clean("data", self.folder.parent, self.folder)
 
     def clean(self) -> Wait | None:
-        return marks.clean("data", self.folder.parent, self.folder)
+        """The second of two looks, so far apart that a mark with nothing behind it is cleaned then."""
+        self.look()
+        return self.look(marks.SEEN_S)
 
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     """The mark is a plain attribute: setting a trusted one needs root."""
+    monkeypatch.setattr(marks, "_since", {})
     monkeypatch.setattr(marks, "VOLUME_ID", "user.trivet-test")
     monkeypatch.setattr(Path, "is_mount", lambda self: self == tmp_path)
     folder = tmp_path / "brick"
@@ -41,6 +49,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setattr(client, "pool", lambda: Pool("me", made.peers))
     monkeypatch.setattr(client, "is_busy", lambda volume: made.busy)
     monkeypatch.setattr(client, "volumes", lambda: made.volumes)
+    monkeypatch.setattr(marks.time, "monotonic", lambda: made.now_s)
     return made
 
 
@@ -75,11 +84,72 @@ def test_without_all_peers_the_lock_says_nothing(cluster: Cluster) -> None:
     assert kept(cluster)
 
 
+def waits(cluster: Cluster, after_s: float = 0.0) -> bool:
+    waiting = cluster.look(after_s)
+    return waiting is not None and "of a volume that is not there" in waiting.reason and kept(cluster)
+
+
+def test_a_mark_is_cleaned_only_after_it_was_seen_for_a_while(cluster: Cluster) -> None:
+    assert waits(cluster)
+    assert waits(cluster, marks.SEEN_S - 1)
+    assert cluster.look(1) is None
+    assert not kept(cluster)
+
+
+@pytest.mark.parametrize("what", ["peer away", "busy", "volume there", "another mark", "no mark", "not mounted"])
+def test_the_time_begins_anew_once_something_was_behind_the_mark(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    assert waits(cluster)
+    with monkeypatch.context() as meanwhile:
+        if what == "peer away":
+            meanwhile.setattr(cluster, "peers", (replace(OTHER, connected=False),))
+        if what == "busy":
+            meanwhile.setattr(cluster, "busy", True)
+        if what == "volume there":
+            meanwhile.setattr(cluster, "volumes", (VOLUME,))
+        if what == "another mark":
+            os.setxattr(cluster.folder, marks.VOLUME_ID, b"2")
+        if what == "no mark":
+            os.removexattr(cluster.folder, marks.VOLUME_ID)
+        if what == "not mounted":
+            meanwhile.setattr(Path, "is_mount", lambda self: False)
+        cluster.look(marks.SEEN_S - 1)
+    os.setxattr(cluster.folder, marks.VOLUME_ID, b"1")
+    assert waits(cluster, 1)
+    assert waits(cluster, marks.SEEN_S - 1)
+    assert cluster.look(1) is None
+    assert not kept(cluster)
+
+
+def test_a_returning_member_keeps_its_mark_until_it_is_shown_the_volume(cluster: Cluster) -> None:
+    cluster.peers = (replace(OTHER, connected=False),)
+    for _ in range(20):
+        cluster.look(1)
+    cluster.peers = (OTHER,)
+    assert waits(cluster, 1)
+    cluster.volumes = (VOLUME,)
+    assert cluster.look(1) == Wait("volume data was just created")
+    assert kept(cluster)
+
+
 @pytest.mark.parametrize("data", [".glusterfs/health_check", "guest.raw"])
 def test_a_brick_with_data_is_never_cleaned(cluster: Cluster, data: str) -> None:
     (cluster.folder / data).touch()
     with pytest.raises(RefusedError, match="is not empty"):
         cluster.clean()
+    assert kept(cluster)
+
+
+def test_data_of_a_volume_whose_definition_was_set_aside_is_not_to_be_moved_away(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = {"data": [Path("/var/lib/glusterd/cut-off/data")]}
+    monkeypatch.setattr(marks.store, "set_aside", lambda volume: aside[volume])
+    (cluster.folder / "guest.raw").touch()
+    with pytest.raises(RefusedError, match="is not empty") as raised:
+        cluster.clean()
+    assert "/var/lib/glusterd/cut-off/data: keep the data" in raised.value.hint
     assert kept(cluster)
 
 

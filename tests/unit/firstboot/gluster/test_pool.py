@@ -219,6 +219,24 @@ def test_a_meeting_that_goes_on_is_left_alone(glusterd: FakeGlusterd) -> None:
         assert not restarted(glusterd, 2, now_s)
 
 
+@pytest.mark.parametrize("slot", [1, 2])
+def test_a_meeting_after_one_that_ended_has_its_own_time(glusterd: FakeGlusterd, slot: int) -> None:
+    settled = three() if slot == 1 else parse_pool(answer("pool-list-follower")).peers
+    meeting = tuple(replace(peer, state="Accepted peer request") for peer in settled)
+    for now_s, peers in ((0.0, meeting), (1.0, settled), (100.0, meeting), (99.0 + LIMIT_S, meeting)):
+        glusterd.peers = peers
+        assert not restarted(glusterd, slot, now_s), now_s
+    assert restarted(glusterd, slot, 100.0 + LIMIT_S)
+
+
+def test_a_probe_after_one_that_ended_has_its_own_time(glusterd: FakeGlusterd) -> None:
+    probing = {"node1.lab.trivet.internal"}
+    glusterd.peers = parse_pool(answer("pool-list-follower")).peers
+    for now_s, names in ((0.0, probing), (1.0, set()), (100.0, probing)):
+        glusterd.half_met = names
+        assert not restarted(glusterd, 2, now_s), now_s
+
+
 def test_a_peer_by_name_alone_is_not_forgotten_where_there_are_volumes(glusterd: FakeGlusterd) -> None:
     glusterd.half_met = {"node1.lab.trivet.internal"}
     glusterd.volumes = parse_volumes(answer("volume-info-many"))

@@ -34,6 +34,16 @@ class Member:
         return self.storage_address or self.address
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a look at all of this node's bricks found, for files to heal."""
+
+    healing: tuple[str, ...] = ()
+    """Volumes of which a brick here knows that another member's copy lacks something."""
+    epoch: int | None = None
+    """Of the members' document that says whose copies count; None: nobody has looked yet."""
+
+
 @dataclass
 class Context:
     """Run state of one agent process. Phases read it; only the phase that owns a field writes it."""
@@ -53,8 +63,8 @@ class Context:
     """Fingerprint of the one that its certificate is of; the enrol phase keeps it."""
     document: Members | None = None
     """The latest epoch of the members' document that is known here; the admit phase keeps it."""
-    healing: tuple[str, ...] = ()
-    """Volumes of which a brick here knows that another member's copy lacks something; the volumes phase keeps it."""
+    look: Look = field(default_factory=Look)
+    """The last look for files to heal that came to its end; the volumes phase keeps it, as a whole."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
     storage_address: str | None = None

@@ -36,7 +36,8 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
     """This node's view, for the node that asks."""
     ballot, watch, seed = running.ballot, running.watch, context.claimed_seed
     members = running.assembly.members
-    votes = ballot.votes  # one and the same for all fields, whatever is voted meanwhile
+    # One and the same for all fields, whatever is voted, or looked at, meanwhile.
+    votes, look = ballot.votes, context.look
     return View(
         node_id=ballot.identity.node_id,
         slot=seed.slot.number,
@@ -56,7 +57,8 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
         reached=reached(ballot.roster),
         authority=context.authority,
         certified=context.certified,
-        healing=context.healing,
+        healing=look.healing,
+        looked=look.epoch,
         clock=watch.clocks.source,
         facts=watch.facts(),
         is_copy=watch.twins.is_copy,
@@ -70,6 +72,8 @@ def pace(running: Running, context: Context) -> bool:
     coming = members is not None and any(view.phase != FORMED for view in others.values())
     busy = "domains" not in context.finished or coming or (members is not None and members.in_transition)
     running.exchange.pace(FORMING_S if busy and not running.assembly.removal else KEEPING_S)
-    shown = {slot: (view.phase, view.epoch, view.certified, view.healing) for slot, view in others.items()}
+    shown = {
+        slot: (view.phase, view.epoch, view.certified, view.healing, view.looked) for slot, view in others.items()
+    }
     is_new, running.shown = shown != running.shown, shown
     return is_new

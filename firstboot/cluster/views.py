@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.4."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.5."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.4"
+    version: str = "2.5"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -61,6 +61,8 @@ class View(Model):
     """Fingerprint of the cluster authority that its certificate is of."""
     healing: tuple[Name, ...] = ()
     """Volumes of which a brick here knows that another member's copy lacks something."""
+    looked: Epoch | None = None
+    """The epoch that `healing` is as of, when all volumes were looked at to the end; None: they were not yet."""
     clock: Source = Source.OWN
     """What its clock follows. The time that it shows is the HTTP date of its answer."""
     facts: Facts | None = None

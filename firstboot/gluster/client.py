@@ -13,7 +13,10 @@ from firstboot.run import run
 
 ASK_LIMIT_S = 120
 CHANGE_LIMIT_S = 600
-"""Generous: creating and starting under software emulation, with TLS, takes minutes."""
+"""Generous: creating and starting under software emulation, with TLS, takes minutes. glusterd keeps the locks of a
+change for that long and two minutes more (glusterd-syncop.c), so that none is lost while it goes on."""
+WORDS_LIMIT_S = 10
+"""The CLI gives up first, and has so long to say it: what it says then is told from a refusal."""
 BUSY_TRIES = 20
 BUSY_PAUSE_S = 0.5
 MEETING = (
@@ -26,6 +29,7 @@ MEETING = (
 )
 """glusterd's words (glusterd-sm.c) for what lies between a probe and a peer in the cluster."""
 STATUSES = {0: "Created", 1: "Started", 2: "Stopped"}
+LATE = "glusterd did not answer in time; it goes on with it by itself"
 
 
 class GlusterError(TrivetError):
@@ -47,7 +51,11 @@ class GlusterError(TrivetError):
         return "nother transaction is in progress" in self.text
 
 
-class NotListeningError(GlusterError):
+class UnansweredError(GlusterError):
+    """No answer came: whether a change was made, or is being made still, is not known."""
+
+
+class NotListeningError(UnansweredError):
     """No glusterd answers on this node: it is not started, or has not come so far."""
 
 
@@ -153,8 +161,8 @@ def detach(host: str) -> None:
 def heal_full(volume: str) -> None:
     """Have the self-heal daemons look at every file, not only at those that are known to differ."""
     # The one command whose answer is never XML: its exit code tells.
-    words = ["gluster", "--mode=script", "volume", "heal", volume, "full"]
-    done = run(words, timeout_s=CHANGE_LIMIT_S, check=False)
+    words = ["gluster", "--mode=script", "volume", "heal", volume, "full", _time_limit(CHANGE_LIMIT_S)]
+    done = run(words, timeout_s=CHANGE_LIMIT_S + WORDS_LIMIT_S, check=False)
     if not done.ok:
         raise GlusterError(f"healing volume {volume}", " ".join((done.stderr or done.stdout).split()))
 
@@ -240,10 +248,12 @@ def parse_answer(doing: str, text: str) -> ElementTree.Element:
         answer = ElementTree.fromstring(text)  # noqa: S314
     except ElementTree.ParseError:
         said = text.strip()[:200]
-        # The one sentence that the CLI prints as plain text, --xml or not.
+        # The two sentences that the CLI prints as plain text, --xml or not.
         if said.startswith("Connection failed"):
             raise NotListeningError(doing, said, hint="look at its log: journalctl -u glusterd") from None
-        raise GlusterError(doing, f"the answer is no XML: {said or 'nothing'}") from None
+        if said.startswith("Error : Request timed out"):
+            raise UnansweredError(doing, LATE, hint="it is looked at again: gluster volume status") from None
+        raise UnansweredError(doing, f"the answer is no XML: {said or 'nothing'}") from None
     if _text(answer, "opRet") != "0":
         said, errno = _text(answer, "opErrstr") or "refused without a reason", int(_text(answer, "opErrno") or 0)
         raise GlusterError(doing, said, errno=errno)
@@ -258,7 +268,7 @@ def _change(doing: str, *words: str) -> ElementTree.Element:
     return _call(doing, words, CHANGE_LIMIT_S)
 
 
-def _call(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
+def _call(doing: str, words: tuple[str, ...], limit_s: int) -> ElementTree.Element:
     for tries_left in range(BUSY_TRIES, -1, -1):
         try:
             return _tell(doing, words, limit_s)
@@ -270,9 +280,15 @@ def _call(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Ele
     raise AssertionError("the loop above ends by itself")
 
 
-def _tell(doing: str, words: tuple[str, ...], limit_s: float) -> ElementTree.Element:
-    done = run(["gluster", "--mode=script", "--xml", *words], timeout_s=limit_s, check=False)
+def _tell(doing: str, words: tuple[str, ...], limit_s: int) -> ElementTree.Element:
+    argv = ["gluster", "--mode=script", "--xml", *words, _time_limit(limit_s)]
+    done = run(argv, timeout_s=limit_s + WORDS_LIMIT_S, check=False)
     return parse_answer(doing, done.stdout or done.stderr)
+
+
+def _time_limit(limit_s: int) -> str:
+    """The option, taken at any place: last, a command begins with what it does."""
+    return f"--timeout={limit_s}"
 
 
 def _volume(node: ElementTree.Element) -> VolumeInfo:

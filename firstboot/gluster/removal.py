@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from firstboot.cluster.members import Members
 from firstboot.cluster.names import host_name
-from firstboot.context import Context
-from firstboot.gluster import client, heals, vacancies
+from firstboot.context import Context, Look
+from firstboot.gluster import client, heals, marks, vacancies
 from firstboot.gluster.client import VolumeInfo
 from firstboot.gluster.layout import Layout, PlacedBrick
 from firstboot.gluster.pool import corrector
 from firstboot.gluster.shape import is_part_of
 from firstboot.gluster.wanted import WantedVolume
+from firstboot.paths import brick_path
 from firstboot.phases import Wait
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,6 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
     """
     leaving = vacancies.slots(context)
     plan = reduction(found.name, wanted.layout, bricks, found.replica, leaving)
-    _look_for_heals(context, wanted, found.name, bricks, leaving, is_wanted=isinstance(plan, Reduction))
     if plan is None or "domains" not in context.finished:
         return False
     if isinstance(plan, Obstacle):
@@ -128,32 +128,55 @@ def _unsafe(context: Context, wanted: WantedVolume, found: VolumeInfo, stays: li
     if offline:
         return Wait(f"volume {found.name}: a removed node's bricks stay until these are online: {', '.join(offline)}")
     epoch = context.document.epoch if context.document is not None else 0
+    healing = Wait(f"volume {found.name} is healing: a removed node's bricks stay until it is done")
+    if context.look.epoch != epoch:
+        return Wait(f"volume {found.name}: this node has not looked at its bricks since the removal")
+    if found.name in context.look.healing or _owes(context, wanted, found.name, stays):
+        return healing
     for slot in sorted({brick.slot for brick in stays} - {context.slot.number}):
-        view = context.views.get(slot)
+        name, view = context.plan.slot(slot).name, context.views.get(slot)
         if view is None or view.epoch != epoch:
-            return Wait(f"volume {found.name}: {context.plan.slot(slot).name} has not heard of the removal yet")
+            return Wait(f"volume {found.name}: {name} has not heard of the removal yet")
+        # It shows a document as soon as it has it, and looks at its bricks some time after that.
+        if view.looked != epoch:
+            return Wait(f"volume {found.name}: {name} has not looked at its bricks since the removal")
         if found.name in view.healing:
-            return Wait(f"volume {found.name} is healing: a removed node's bricks stay until it is done")
-    if found.name in context.healing:
-        return Wait(f"volume {found.name} is healing: a removed node's bricks stay until it is done")
+            return healing
     return None
 
 
-def _look_for_heals(
-    context: Context,
-    wanted: WantedVolume,
-    volume: str,
-    bricks: tuple[PlacedBrick, ...],
-    leaving: Collection[int],
-    *,
-    is_wanted: bool,
-) -> None:
-    """Have the view say whether a copy that stays lacks something that a brick here has."""
-    known = [name for name in context.healing if name != volume]
-    if is_wanted:
-        staying = {wanted.names[brick] for brick in bricks if brick.slot not in leaving}
-        names = [mark for mark, brick in heals.copies(volume).items() if brick in staying]
-        own = [wanted.names[brick].partition(":")[2] for brick in bricks if brick.slot == context.slot.number]
-        if any(heals.owed(Path(path), names) for path in own):
-            known.append(volume)
-    context.healing = tuple(sorted(known))
+def look(context: Context, every: Collection[WantedVolume], found: Mapping[str, VolumeInfo]) -> None:
+    """Have the view say of which volumes a copy that stays lacks something that a brick here has.
+
+    `found`: by name, what the pool has of the plan's volumes. Nothing new is said where one can't be looked at.
+    """
+    members, healing = context.document, []
+    leaving = vacancies.open_slots(members)
+    for wanted in every:
+        info = found.get(wanted.plan.name)
+        if info is not None and _is_healing(context, wanted, info, leaving):
+            healing.append(info.name)
+        elif info is None and any(marks.volume_id(path) is not None for path in _paths(context, wanted)):
+            log.info("volume %s is not known here, but its brick is there: not looked at", wanted.plan.name)
+            return
+    context.look = Look(tuple(sorted(healing)), members.epoch if members is not None else None)
+
+
+def _is_healing(context: Context, wanted: WantedVolume, info: VolumeInfo, leaving: Collection[int]) -> bool:
+    """Whether bricks of these slots are to leave the volume, and a copy that stays lacks something that is here."""
+    bricks = wanted.placed(info) or ()
+    plan = reduction(info.name, wanted.layout, bricks, info.replica, leaving)
+    stays = [brick for brick in bricks if brick.slot not in leaving]
+    return isinstance(plan, Reduction) and _owes(context, wanted, info.name, stays)
+
+
+def _owes(context: Context, wanted: WantedVolume, volume: str, stays: Collection[PlacedBrick]) -> bool:
+    """Whether a copy that stays lacks something that a brick here has."""
+    staying = {wanted.names[brick] for brick in stays}
+    names = [mark for mark, brick in heals.copies(volume).items() if brick in staying]
+    return any(heals.owed(path, names) for path in _paths(context, wanted))
+
+
+def _paths(context: Context, wanted: WantedVolume) -> list[Path]:
+    """The folders that this node's bricks of a volume are."""
+    return [brick_path(wanted.plan.name, brick.index) for brick in wanted.on(context.slot.number)]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from firstboot.cluster.members import Members
 from firstboot.cluster.names import host_name
 from firstboot.context import Context
 
 
 def slots(context: Context) -> frozenset[int]:
     """Slots that have no member."""
-    members = context.document
+    return open_slots(context.document)
+
+
+def open_slots(members: Members | None) -> frozenset[int]:
+    """The same of a document. Pure."""
     if members is None:
         return frozenset()
     return frozenset(slot for slot, record in members.slots.items() if record.node_id is None)

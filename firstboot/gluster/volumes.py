@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 from firstboot.context import Context
 from firstboot.errors import RefusedError
@@ -12,6 +13,7 @@ from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
 from firstboot.gluster.pool import compare, corrector, others
 from firstboot.gluster.shape import Shape, is_part_of, shape
+from firstboot.gluster.turns import Turns
 from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_mount, brick_path
 from firstboot.phases import Done, Outcome, Wait
@@ -32,29 +34,51 @@ def require_same(wanted: WantedVolume, found: VolumeInfo) -> tuple[PlacedBrick, 
 
 
 def form(context: Context) -> Outcome:
-    """Reach every volume started with every brick online, and complete where its members are there."""
-    lacking: list[str] = []
-    for wanted in wanted_volumes(context):
-        found = _look(wanted)
-        if found is None:
-            waiting = _create(context, wanted) if context.is_founder else _await_creation(context, wanted)
-            if waiting is not None:
-                return waiting
-            found = _look(wanted)
-            assert found is not None, "glusterd made it"
-        bricks = require_same(wanted, found)
-        taken = removal.step(context, wanted, found, bricks) if found.status == "Started" else False
-        if isinstance(taken, Wait):
-            return options.keep_closed(context, found) or taken
-        if taken and (left := _look(wanted)) is not None:
-            found, bricks = left, require_same(wanted, left)
-        waiting = _bring_up(context, wanted, found) or completion.step(context, wanted, found, bricks)
+    """Reach every volume started with every brick online, and complete where its members are there.
+
+    Each has its turn, also when another one waits or fails; and before that all are kept closed and looked at.
+    """
+    every, turns = wanted_volumes(context), Turns()
+    found = {info.name: info for info in client.volumes()}
+    for wanted in every:
+        turns.take(partial(_guard, context, wanted, found.get(wanted.plan.name)))
+    removal.look(context, every, found)
+    for wanted in every:
+        turns.take(partial(_reach, context, wanted))
+    outcome = turns.outcome()
+    if isinstance(outcome, Wait):
+        return outcome
+    if outcome.detail and "domains" in context.finished:
+        return Wait(outcome.detail, "start the machines of these slots: the volume is completed by itself")
+    started = f"{len(every)} volume(s) started"
+    return Done(f"{started}; {outcome.detail}" if outcome.detail else started)
+
+
+def _guard(context: Context, wanted: WantedVolume, found: VolumeInfo | None) -> Outcome:
+    """Keep a volume closed to who is no member. One that was never started is closed before it is."""
+    if found is None:
+        return Done()
+    require_same(wanted, found)
+    return (options.keep_closed(context, found) if found.status != "Created" else None) or Done()
+
+
+def _reach(context: Context, wanted: WantedVolume) -> Outcome:
+    """Reach one volume started with every brick online; the detail says what of the plan it does without."""
+    found = _look(wanted)
+    if found is None:
+        waiting = _create(context, wanted) if context.is_founder else _await_creation(context, wanted)
         if waiting is not None:
             return waiting
-        lacking += _lacking(context, wanted, bricks)
-    if lacking and "domains" in context.finished:
-        return Wait("; ".join(lacking), "start the machines of these slots: the volume is completed by itself")
-    return Done("; ".join([f"{len(context.plan.volumes)} volume(s) started", *lacking]))
+        found = _look(wanted)
+        assert found is not None, "glusterd made it"
+    bricks = require_same(wanted, found)
+    taken = removal.step(context, wanted, found, bricks) if found.status == "Started" else False
+    if isinstance(taken, Wait):
+        return taken
+    if taken and (left := _look(wanted)) is not None:
+        found, bricks = left, require_same(wanted, left)
+    waiting = _bring_up(context, wanted, found) or completion.step(context, wanted, found, bricks)
+    return waiting or Done(_lacking(context, wanted, bricks))
 
 
 def _look(wanted: WantedVolume) -> VolumeInfo | None:
@@ -74,7 +98,7 @@ def _create(context: Context, wanted: WantedVolume) -> Wait | None:
     try:
         client.create(name, made.words, wanted.named(made.bricks))
     except GlusterError as error:
-        if "already part of a volume" in error.text:
+        if marks.MARKED in error.text:
             return Wait(
                 f"volume {name} can't be made yet: {error.text}, left by an attempt that was cut off",
                 "the node of that brick cleans it by itself, if it is empty: trivet-node status there",
@@ -86,11 +110,8 @@ def _create(context: Context, wanted: WantedVolume) -> Wait | None:
 
 
 def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait | None:
-    """Tune and start a created volume. A started one is an operator's to tune; it is kept closed, no more."""
+    """Tune and start a created volume. A started one is an operator's to tune."""
     name = wanted.plan.name
-    waiting = options.keep_closed(context, found) if found.status != "Created" else None
-    if waiting is not None:
-        return waiting
     if found.status == "Stopped":
         return Wait(f"volume {name} was stopped by an operator", f"gluster volume start {name}", retry_s=10.0)
     if found.status == "Created":
@@ -142,12 +163,12 @@ def _tune_and_start(context: Context, wanted: WantedVolume, found: VolumeInfo) -
     return None
 
 
-def _lacking(context: Context, wanted: WantedVolume, bricks: tuple[PlacedBrick, ...]) -> list[str]:
-    """In words, what of the plan a volume does without."""
+def _lacking(context: Context, wanted: WantedVolume, bricks: tuple[PlacedBrick, ...]) -> str:
+    """In words, what of the plan a volume does without; empty when it has all."""
     if len(bricks) == len(wanted.layout.bricks):
-        return []
+        return ""
     there, planned = len(bricks), len(wanted.layout.bricks)
-    return [f"volume {wanted.plan.name} has {there} of {planned} bricks, without {_missing(context, wanted)}"]
+    return f"volume {wanted.plan.name} has {there} of {planned} bricks, without {_missing(context, wanted)}"
 
 
 def _missing(context: Context, wanted: WantedVolume) -> str:
@@ -167,11 +188,10 @@ def _await_creation(context: Context, wanted: WantedVolume) -> Wait:
 
 def _clean_marks(context: Context, wanted: WantedVolume) -> Wait | None:
     name = wanted.plan.name
-    for brick in wanted.layout.bricks:
-        if brick.slot == context.slot.number:
-            waiting = marks.clean(name, brick_mount(name, brick.index), brick_path(name, brick.index))
-            if waiting is not None:
-                return waiting
+    for brick in wanted.on(context.slot.number):
+        waiting = marks.clean(name, brick_mount(name, brick.index), brick_path(name, brick.index))
+        if waiting is not None:
+            return waiting
     return None
 
 

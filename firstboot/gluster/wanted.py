@@ -26,6 +26,10 @@ class WantedVolume:
         bricks = tuple(by_name[name] for name in found.bricks if name in by_name)
         return bricks if len(bricks) == len(found.bricks) else None
 
+    def on(self, slot: int) -> tuple[PlacedBrick, ...]:
+        """The bricks that a slot has of it, or is to have."""
+        return tuple(brick for brick in self.layout.bricks if brick.slot == slot)
+
     def named(self, bricks: tuple[PlacedBrick, ...]) -> tuple[str, ...]:
         return tuple(self.names[brick] for brick in bricks)
 

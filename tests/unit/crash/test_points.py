@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from firstboot.gluster import client
+from firstboot.run import Completed
 from tests.netns.crash.points import Numbering, Order, Point, command_line, read_record, target_of
 
 MKFS = ("mkfs.xfs", "-m", "uuid=0b1f5a52-6f0c-5f3e-9a53-0f1e6a2b7c11", "-L", "trivet-new", "/dev/loop17")
@@ -41,6 +45,25 @@ def test_gluster_is_changed_by_commands_that_are_no_looks() -> None:
     assert Point("command", CREATE, "before").changes_gluster
     assert not Point("command", "gluster --mode=script --xml volume info", "before").changes_gluster
     assert not Point("command", "mkfs.xfs", "before").changes_gluster
+
+
+def test_the_agents_own_commands_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+
+    def run(argv: list[str], **_: object) -> Completed:
+        lines.append(command_line(argv))
+        return Completed(tuple(argv), 0, "<cliOutput><opRet>0</opRet></cliOutput>", "", 0.0)
+
+    monkeypatch.setattr(client, "run", run)
+    client.pool()
+    client.volumes()
+    client.clients("data")
+    client.create("data", ("replica", "3"), ("node1:/srv",))
+    client.probe("node2")
+    points = [Point("command", line, "before") for line in lines]
+    assert [point.changes_gluster for point in points] == [False, False, False, True, True]
+    assert lines[3].startswith(CREATE), "a point is named by how its command begins"
+    assert lines[4].startswith("gluster --mode=script --xml peer probe node2")
 
 
 def test_a_moment_within_a_call_knows_its_end() -> None:

@@ -263,6 +263,12 @@ def test_views_are_typed_at_the_door(raw: bytes, words: str) -> None:
         read_view(raw)
 
 
+def test_a_view_from_before_it_said_when_it_looked_is_read(served: Served) -> None:
+    document = {**served.view().model_dump(mode="json"), "version": "2.4", "healing": []}
+    del document["looked"]
+    assert read_view(json.dumps(document).encode()).looked is None, "nobody has looked"
+
+
 def test_a_view_of_a_newer_minor_is_read(served: Served) -> None:
     document = {**served.view().model_dump(mode="json"), "version": "2.7", "news": True}
     assert read_view(json.dumps(document).encode()).node_id == served.key.node_id

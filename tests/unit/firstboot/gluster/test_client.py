@@ -8,6 +8,7 @@ from firstboot.gluster import client
 from firstboot.gluster.client import (
     GlusterError,
     NotListeningError,
+    UnansweredError,
     explain,
     parse_answer,
     parse_clients,
@@ -124,3 +125,30 @@ def test_healing_is_told_by_its_exit_code(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(client, "run", lambda argv, **_: Completed(tuple(argv), 1, "", refused + "\n", 0.0))
     with pytest.raises(GlusterError, match="Self-heal daemon is not running"):
         client.heal_full("data")
+
+
+def test_the_cli_gives_up_before_it_is_ended_and_that_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[tuple[tuple[str, ...], float]] = []
+
+    def run(argv: list[str], *, timeout_s: float, check: bool) -> Completed:
+        ran.append((tuple(argv), timeout_s))
+        return Completed(tuple(argv), 1, "Error : Request timed out\n", "", timeout_s)
+
+    monkeypatch.setattr(client, "run", run)
+    for ask in (client.pool, lambda: client.create("data", (), ("node1:/srv",))):
+        with pytest.raises(UnansweredError, match="did not answer in time; it goes on with it"):
+            ask()
+    with pytest.raises(GlusterError):
+        client.heal_full("data")
+    limits = [(int(argv[-1].removeprefix("--timeout=")), timeout_s) for argv, timeout_s in ran]
+    assert [own for own, _ in limits] == [client.ASK_LIMIT_S, client.CHANGE_LIMIT_S, client.CHANGE_LIMIT_S]
+    assert all(own < timeout_s for own, timeout_s in limits)
+
+
+def test_a_refusal_is_told_from_no_answer() -> None:
+    with pytest.raises(GlusterError) as caught:
+        parse_answer("testing", text("create-dirty"))
+    assert not isinstance(caught.value, UnansweredError)
+    for said in ("", "Segmentation fault", "Connection failed. Please check if gluster daemon is operational."):
+        with pytest.raises(UnansweredError):
+            parse_answer("testing", said)

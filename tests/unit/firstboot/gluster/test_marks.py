@@ -13,6 +13,7 @@ from firstboot.gluster import client, marks
 from firstboot.gluster.client import Peer, Pool, VolumeInfo
 from firstboot.phases import Wait
 
+BRICK = "node1.lab.trivet.internal:/srv/brick"
 OTHER = Peer("b", ("node2.lab.trivet.internal",), True, "Peer in Cluster")
 
 
@@ -35,6 +36,9 @@ class Cluster:
         self.look()
         return self.look(marks.SEEN_S)
 
+    def clean_surplus(self) -> Wait | None:
+        return marks.clean_surplus("data", BRICK, self.folder.parent, self.folder)
+
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
@@ -51,6 +55,15 @@ def cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cluster:
     monkeypatch.setattr(client, "volumes", lambda: made.volumes)
     monkeypatch.setattr(marks.time, "monotonic", lambda: made.now_s)
     return made
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which a test may change."""
+    now = [0.0]
+    monkeypatch.setattr(marks, "_surplus", marks.daemon.Lasting(marks.SURPLUS_S))
+    monkeypatch.setattr(marks.time, "monotonic", lambda: now[0])
+    return now
 
 
 def kept(cluster: Cluster) -> bool:
@@ -192,3 +205,74 @@ def test_no_other_folder_is_marked(cluster: Cluster, what: str) -> None:
         mount = cluster.folder
     marks.restore(volume, mount, cluster.folder)
     assert marks.volume_id(cluster.folder) == (b"1" if what == "another" else None)
+
+
+OWN_ID, FOREIGN_ID = "31000000-0000-0000-0000-000000000000", "32000000-0000-0000-0000-000000000000"
+
+
+def marked_for(cluster: Cluster, *volumes: VolumeInfo) -> None:
+    """The folder is marked as one of the first volume's."""
+    os.setxattr(cluster.folder, marks.VOLUME_ID, bytes.fromhex(OWN_ID.replace("-", "")))
+    cluster.volumes = volumes
+
+
+def is_marked(cluster: Cluster) -> bool:
+    return marks.volume_id(cluster.folder) is not None
+
+
+STARTED = replace(VOLUME, id=OWN_ID, status="Started", bricks=("node2:/srv/brick",))
+
+
+@pytest.mark.parametrize("known", [(STARTED,), (replace(STARTED, id=FOREIGN_ID),)])
+def test_a_surplus_mark_is_taken_off(cluster: Cluster, clock: list[float], known: tuple[VolumeInfo, ...]) -> None:
+    marked_for(cluster, *known)
+    waiting = cluster.clean_surplus()
+    assert waiting is not None
+    assert "is marked as a brick, and is none of volume data" in waiting.reason
+    assert is_marked(cluster), "this node's glusterd may be shown at any moment that it is a brick"
+    clock[0] += marks.SURPLUS_S
+    assert cluster.clean_surplus() is None
+    assert not is_marked(cluster)
+    assert list(cluster.folder.iterdir()) == []
+    assert cluster.clean_surplus() is None
+
+
+def test_all_must_have_been_connected_for_a_while(cluster: Cluster, clock: list[float]) -> None:
+    marked_for(cluster, STARTED)
+    assert cluster.clean_surplus() is not None
+    clock[0] += marks.SURPLUS_S
+    cluster.peers = (replace(OTHER, connected=False),)
+    assert "not connected: node2.lab.trivet.internal" in str(cluster.clean_surplus())
+    cluster.peers = (OTHER,)
+    assert cluster.clean_surplus() is not None
+    assert is_marked(cluster), "it was away a moment ago"
+    clock[0] += marks.SURPLUS_S
+    assert cluster.clean_surplus() is None
+    assert not is_marked(cluster)
+
+
+@pytest.mark.parametrize("why", ["busy", "a brick", "another volume", "data", "not mounted"])
+def test_no_living_brick_loses_its_mark(
+    cluster: Cluster, clock: list[float], monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    marked_for(cluster, STARTED)
+    cluster.clean_surplus()
+    clock[0] += marks.SURPLUS_S
+    said = {
+        "busy": "volume data is being changed",
+        "a brick": "was just taken into a volume",
+        "another volume": "but of volume other",
+        "data": "is not empty",
+        "not mounted": "None",
+    }
+    cluster.busy = why == "busy"
+    if why == "a brick":
+        cluster.volumes = (replace(STARTED, bricks=(*STARTED.bricks, BRICK)),)
+    if why == "another volume":
+        cluster.volumes = (replace(STARTED, id=FOREIGN_ID), replace(STARTED, name="other"))
+    if why == "data":
+        (cluster.folder / ".glusterfs/health_check").touch()
+    if why == "not mounted":
+        monkeypatch.setattr(Path, "is_mount", lambda self: False)
+    assert said[why] in str(cluster.clean_surplus())
+    assert is_marked(cluster)

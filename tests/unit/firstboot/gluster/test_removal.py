@@ -13,8 +13,8 @@ from firstboot.cluster.ballots import Proposal
 from firstboot.cluster.changes import RemoveNode
 from firstboot.cluster.members import Members, first
 from firstboot.cluster.views import View
-from firstboot.context import Context
-from firstboot.gluster import client, heals, removal, vacancies
+from firstboot.context import Context, Look
+from firstboot.gluster import client, heals, marks, removal, vacancies
 from firstboot.gluster.client import Peer, Pool, VolumeInfo
 from firstboot.gluster.layout import Layout, PlacedBrick
 from firstboot.gluster.removal import Obstacle, Reduction, reduction
@@ -136,16 +136,24 @@ def member(slot: int) -> Context:
     return here
 
 
-def view(slot: int, epoch: int = 2, healing: tuple[str, ...] = ()) -> View:
+def view(slot: int, epoch: int = 2, healing: tuple[str, ...] = (), looked: int | None = 2) -> View:
     return View(
-        node_id=node(slot), slot=slot, seed_id=f"{slot + 16:032x}", phase="formed", epoch=epoch, healing=healing
+        node_id=node(slot),
+        slot=slot,
+        seed_id=f"{slot + 16:032x}",
+        phase="formed",
+        epoch=epoch,
+        healing=healing,
+        looked=looked,
     )
 
 
 def step(here: Context, glusterd: FakeGlusterd) -> Wait | bool:
+    """What a run of the phase does: a look at all, then this volume's step."""
     (wanted,) = wanted_volumes(here)
     bricks = wanted.placed(glusterd.volume)
     assert bricks is not None
+    removal.look(here, (wanted,), {"data": glusterd.volume})
     return removal.step(here, wanted, glusterd.volume, bricks)
 
 
@@ -179,7 +187,7 @@ def test_copies_that_are_offline_or_heal_come_first(glusterd: FakeGlusterd) -> N
     glusterd.online = frozenset(BRICKS[1:])
     glusterd.owed = frozenset({"data-client-2"})
     assert "is healing" in str(step(here, glusterd))
-    assert here.healing == ("data",)
+    assert here.look == Look(("data",), 2)
     glusterd.owed = frozenset({"data-client-0"})
     here.views[3] = view(3, healing=("data",))
     assert "is healing" in str(step(here, glusterd))
@@ -187,8 +195,40 @@ def test_copies_that_are_offline_or_heal_come_first(glusterd: FakeGlusterd) -> N
     assert "has not heard of the removal" in str(step(here, glusterd))
     here.views[3] = view(3)
     assert step(here, glusterd) is True
-    assert here.healing == (), "what only the removed node lacks is nobody's concern"
+    assert here.look == Look((), 2), "what only the removed node lacks is nobody's concern"
     assert glusterd.done == ["remove replica 2 node1"]
+
+
+def test_nobody_is_believed_who_has_the_document_and_has_not_looked_since(glusterd: FakeGlusterd) -> None:
+    here = member(2)
+    (wanted,) = wanted_volumes(here)
+    for looked in (None, 1):
+        here.views[3] = view(3, epoch=2, looked=looked)
+        waiting = step(here, glusterd)
+        assert "node3 has not looked at its bricks since the removal" in str(waiting)
+    here.views[3] = view(3)
+    for own in (Look(), Look((), 1)):
+        here.look = own
+        waiting = removal.step(here, wanted, INFO, wanted.placed(INFO) or ())
+        assert "this node has not looked at its bricks since the removal" in str(waiting)
+    assert glusterd.done == []
+    assert step(here, glusterd) is True
+
+
+def test_a_look_is_of_one_epoch_and_of_all_volumes(glusterd: FakeGlusterd, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = member(2)
+    glusterd.owed = frozenset({"data-client-2"})
+    wanted = wanted_volumes(here)
+    removal.look(here, wanted, {"data": replace(INFO, status="Stopped")})
+    assert here.look == Look(("data",), 2), "a stopped volume may be started at any time"
+    assert here.document is not None
+    here.document = replace(here.document, epoch=3)
+    monkeypatch.setattr(marks, "volume_id", lambda _: b"id")
+    removal.look(here, wanted, {})
+    assert here.look == Look(("data",), 2), "its glusterd does not know the volume of its own brick"
+    monkeypatch.setattr(marks, "volume_id", lambda _: None)
+    removal.look(here, wanted, {})
+    assert here.look == Look((), 3), "nobody made that volume yet"
 
 
 def test_nothing_is_taken_out_on_the_way_up(glusterd: FakeGlusterd) -> None:

@@ -2,112 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from firstboot.cluster.views import View
-from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, completion, options
+from firstboot.gluster import client
 from firstboot.gluster import volumes as room
-from firstboot.gluster.client import GlusterError, Peer, Pool, VolumeInfo
-from firstboot.gluster.completion import HELD, behind
+from firstboot.gluster.client import GlusterError, Peer
 from firstboot.gluster.options import option_group, parse_group
 from firstboot.gluster.volumes import possible, require_same
 from firstboot.gluster.wanted import wanted_volumes
-from firstboot.phases import Done, Outcome, Wait
+from firstboot.phases import Done, Wait
 from firstboot.plan import VolumeType
 from tests.unit.firstboot.gluster.formed import context, plan
-
-BRICKS = tuple(f"node{n}.lab.trivet.internal:/var/lib/trivet/bricks/data-0/brick" for n in (1, 2, 3))
-MADE = VolumeInfo("data", "id", "Replicate", "Created", 3, 0, BRICKS, {})
-GROUP = "performance.quick-read=off\nfeatures.shard=on\n"
-CLOSED = {"auth.ssl-allow": ",".join(f"{n:032x}" for n in (1, 2, 3)), "client.ssl": "on", "server.ssl": "on"}
-STARTED = replace(MADE, status="Started", options=CLOSED)
-
-
-COMPLETED = [
-    "set {'cluster.self-heal-daemon': 'off', 'user.trivet.heal': 'on'}",
-    "add replica 3 node3",
-    "set {'cluster.self-heal-daemon': 'on'}",
-    "heal",
-    "set {'user.trivet.heal': 'done'}",
-]
-
-
-def settled(slot: int) -> Peer:
-    return Peer(f"{slot}", (f"node{slot}.lab.trivet.internal",), True, "Peer in Cluster")
-
-
-class FakeGlusterd:
-    """One volume at most; what changes it is written down."""
-
-    def __init__(self) -> None:
-        self.volume: VolumeInfo | None = None
-        self.online: frozenset[str] = frozenset(BRICKS)
-        self.peers: tuple[Peer, ...] = tuple(settled(slot) for slot in (2, 3))
-        self.done: list[str] = []
-        self.create_error = ""
-        self.clients: dict[str, tuple[str, ...]] | None = None
-        """By brick; none: every client knows all bricks."""
-
-    def create(self, volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
-        if self.create_error:
-            raise GlusterError("creating", self.create_error)
-        self.done.append(f"create {volume} {' '.join(layout)}")
-        copies = int(layout[1]) if layout else 1
-        self.volume = replace(MADE, bricks=bricks, replica=copies, arbiter=int("arbiter" in layout))
-
-    def add_bricks(self, volume: str, layout: tuple[str, ...], bricks: tuple[str, ...]) -> None:
-        assert self.volume is not None
-        self.done.append(f"add {' '.join(layout)} {' '.join(brick.partition('.')[0] for brick in bricks)}")
-        copies = int(layout[1]) if layout else self.volume.replica
-        self.volume = replace(self.volume, bricks=(*self.volume.bricks, *bricks), replica=copies)
-
-    def heal_full(self, volume: str) -> None:
-        assert self.volume is not None
-        assert self.volume.options.get("cluster.self-heal-daemon") != "off", "nobody heals"
-        self.done.append("heal")
-
-    def who_is_connected(self, volume: str) -> dict[str, tuple[str, ...]]:
-        assert self.volume is not None
-        return dict.fromkeys(self.volume.bricks, ("10.91.7.1",)) if self.clients is None else self.clients
-
-    def set_group(self, volume: str, group: str) -> None:
-        self.done.append(f"group {group}")
-        self._set(parse_group(GROUP))
-
-    def set_options(self, volume: str, options: Mapping[str, str]) -> None:
-        self.done.append(f"set {dict(options)}")
-        self._set(options)
-
-    def _set(self, options: Mapping[str, str]) -> None:
-        assert self.volume is not None
-        self.volume = replace(self.volume, options={**self.volume.options, **options})
-
-    def start(self, volume: str) -> None:
-        assert self.volume is not None
-        self.done.append("start")
-        self.volume = replace(self.volume, status="Started")
-
-
-@pytest.fixture
-def glusterd(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeGlusterd]:
-    fake = FakeGlusterd()
-    for name in ("create", "add_bricks", "heal_full", "set_group", "set_options", "start"):
-        monkeypatch.setattr(client, name, getattr(fake, name))
-    monkeypatch.setattr(client, "clients", fake.who_is_connected)
-    monkeypatch.setattr(completion, "LOOK_PAUSE_S", 0.0)
-    monkeypatch.setattr(completion, "START_PAUSE_S", 0.0)
-    monkeypatch.setattr(client, "volumes", lambda: (fake.volume,) if fake.volume else ())
-    monkeypatch.setattr(client, "online_bricks", lambda volume: fake.online)
-    monkeypatch.setattr(client, "pool", lambda: Pool("me", fake.peers))
-    (tmp_path / "virt").write_text(GROUP)
-    monkeypatch.setattr(options, "GROUPS", tmp_path)
-    yield fake
+from tests.unit.firstboot.gluster.onevolume import BRICKS, CLOSED, GROUP, MADE, STARTED, FakeGlusterd, settled, waited
 
 
 def test_a_start_that_failed_on_one_node_is_done_again_there(
@@ -137,11 +46,6 @@ def test_nothing_is_changed_while_a_member_is_away(glusterd: FakeGlusterd, conne
     glusterd.peers = (settled(2),)
     assert waited(room.form(context(1))) == "volume data is started once node3 is connected"
     assert glusterd.done == []
-
-
-def waited(outcome: Outcome) -> str:
-    assert isinstance(outcome, Wait)
-    return outcome.reason
 
 
 def test_the_founder_creates_tunes_and_starts(glusterd: FakeGlusterd) -> None:
@@ -207,83 +111,6 @@ def test_a_volume_that_was_stopped_is_not_started(glusterd: FakeGlusterd) -> Non
     glusterd.volume = replace(STARTED, status="Stopped")
     assert "was stopped by an operator" in waited(room.form(context(1)))
     assert glusterd.done == []
-
-
-def test_without_a_member_there_are_fewer_copies_until_it_comes(glusterd: FakeGlusterd) -> None:
-    founder = context(1)
-    late = founder.members.pop(3)
-    glusterd.peers = (settled(2),)
-    outcome = room.form(founder)
-    assert isinstance(outcome, Done)
-    assert outcome.detail == "1 volume(s) started; volume data has 2 of 3 bricks, without node3"
-    assert glusterd.done[0] == "create data replica 2"
-    founder.finished.add("domains")
-    assert waited(room.form(founder)) == "volume data has 2 of 3 bricks, without node3"
-    founder.members[3] = late
-    glusterd.done.clear()
-    room.form(founder)
-    assert glusterd.done == [f"set {({'auth.ssl-allow': CLOSED['auth.ssl-allow']})}"], "its disks are not ready yet"
-    founder.views[3] = View(node_id=late.node_id, slot=3, seed_id="0" * 32, phase="pool", ready_disks=True)
-    glusterd.done.clear()
-    room.form(founder)
-    assert glusterd.done == [], "it is not in the pool yet"
-    glusterd.peers = (Peer("c", ("node3.lab.trivet.internal",), True, "Peer in Cluster"),)
-    room.form(founder)
-    assert glusterd.done == COMPLETED
-    assert isinstance(room.form(founder), Done)
-    assert glusterd.done == COMPLETED, "done already, nothing is changed"
-    assert glusterd.volume is not None
-    assert glusterd.volume.options[HELD] == "done"
-
-
-def lacking(founder: Context, **options: str) -> VolumeInfo:
-    """The volume without node3's brick, whose machine is there."""
-    founder.views[3] = View(node_id=f"{3:032x}", slot=3, seed_id="0" * 32, phase="pool", ready_disks=True)
-    return replace(STARTED, bricks=BRICKS[:2], replica=2, options={**CLOSED, **options})
-
-
-def test_nothing_is_healed_while_a_client_writes_to_the_former_copies_alone(glusterd: FakeGlusterd) -> None:
-    founder, a, b = context(1), "10.91.7.1", "10.91.7.2"
-    glusterd.peers = tuple(
-        Peer(f"u{n}", (f"node{n}.lab.trivet.internal",), connected=True, state="Peer in Cluster") for n in (2, 3)
-    )
-    glusterd.volume = lacking(founder)
-    glusterd.clients = {BRICKS[0]: (a, b), BRICKS[1]: (a, b), BRICKS[2]: (a,)}
-    assert f"{b} does not know {BRICKS[2]} yet" in waited(room.form(founder))
-    assert glusterd.done == COMPLETED[:2]
-    assert waited(room.form(founder))
-    glusterd.clients = {BRICKS[0]: (a, b, b), BRICKS[1]: (a, b, b), BRICKS[2]: (a, b)}
-    assert waited(room.form(founder)), "it has not ended its former connections"
-    glusterd.clients = dict.fromkeys(BRICKS[:2], (a, b))
-    assert f"{BRICKS[2]} is offline" in waited(room.form(founder))
-    assert glusterd.done == COMPLETED[:2]
-    glusterd.clients = dict.fromkeys(BRICKS, (a, b))
-    assert isinstance(room.form(founder), Done)
-    assert glusterd.done == COMPLETED
-
-
-def test_cut_off_before_the_bricks_were_added(glusterd: FakeGlusterd) -> None:
-    founder = context(1)
-    glusterd.peers = (Peer("u3", ("node3.lab.trivet.internal",), connected=True, state="Peer in Cluster"),)
-    glusterd.volume = lacking(founder, **{HELD: "on", "cluster.self-heal-daemon": "off"})
-    assert isinstance(room.form(founder), Done)
-    assert glusterd.done == COMPLETED[1:]
-
-
-def test_healing_that_an_operator_turned_off_stays_off(glusterd: FakeGlusterd) -> None:
-    founder = context(1)
-    glusterd.peers = (Peer("u3", ("node3.lab.trivet.internal",), connected=True, state="Peer in Cluster"),)
-    glusterd.volume = lacking(founder, **{"cluster.self-heal-daemon": "off"})
-    assert isinstance(room.form(founder), Done)
-    assert "heal" not in glusterd.done
-    assert glusterd.volume.options["cluster.self-heal-daemon"] == "off"
-
-
-def test_who_is_behind() -> None:
-    assert behind({"a": ("x", "y"), "b": ("y", "x")}, ["a", "b"]) == ""
-    assert behind({"a": ("x", "y"), "b": ("x",)}, ["a", "b"]) == "y does not know b yet"
-    assert behind({"a": ("x",)}, ["a", "b"]) == "b is offline"
-    assert behind({"a": ("x", "z"), "b": ("y", "z")}, ["a", "b"]) == "", "it has two addresses"
 
 
 def test_what_can_not_be_made_is_waited_for_by_name(glusterd: FakeGlusterd) -> None:

@@ -64,7 +64,7 @@ class Daemon:
 
     node: Node
     library: Path
-    since: store.CutOff = field(default_factory=store.CutOff)
+    since: daemon.Lasting = field(default_factory=lambda: daemon.Lasting(store.CUT_OFF_S))
 
     @property
     def inside(self) -> Path:
@@ -113,7 +113,7 @@ class Daemon:
         names = store.half_met(self.store) if not volumes(self.node) else frozenset()
         if not names:  # else it can't list them
             names = frozenset(peer.names[0] for peer in pool(self.node).peers if peer.is_meeting)
-        if self.since.lasting(names, now_s):
+        if self.since.due(names, now_s):
             self.kill()
             self.start()
 

@@ -14,7 +14,8 @@ from firstboot.run import run
 ASK_LIMIT_S = 120
 CHANGE_LIMIT_S = 600
 """Generous: creating and starting under software emulation, with TLS, takes minutes. glusterd keeps the locks of a
-change for that long and two minutes more (glusterd-syncop.c), so that none is lost while it goes on."""
+change for that long and two minutes more (glusterd-syncop.c), so that none is lost while it goes on. Nobody waits for
+that long because a member died: glusterd 10.3 refuses at once then, or after 31 s when its network went silent."""
 WORDS_LIMIT_S = 10
 """The CLI gives up first, and has so long to say it: what it says then is told from a refusal."""
 BUSY_TRIES = 20

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import cast
 
 import pytest
 
 from firstboot.gluster import client
+from firstboot.gluster.store import CUT_OFF_S
 from firstboot.run import Completed
+from tests.netns.crash.cuts import Daemon
 from tests.netns.crash.points import Numbering, Order, Point, command_line, read_record, target_of
+from tests.netns.namespaces import Node
 
 MKFS = ("mkfs.xfs", "-m", "uuid=0b1f5a52-6f0c-5f3e-9a53-0f1e6a2b7c11", "-L", "trivet-new", "/dev/loop17")
 CREATE = "gluster --mode=script --xml volume create data"
@@ -64,6 +69,12 @@ def test_the_agents_own_commands_are_told_apart(monkeypatch: pytest.MonkeyPatch)
     assert [point.changes_gluster for point in points] == [False, False, False, True, True]
     assert lines[3].startswith(CREATE), "a point is named by how its command begins"
     assert lines[4].startswith("gluster --mode=script --xml peer probe node2")
+
+
+def test_a_meeting_that_lasts_is_told_as_the_agent_tells_it() -> None:
+    each = Daemon(cast("Node", None), Path("cut.so"))
+    assert each.since.due({"node2"}, 0.0) == []
+    assert each.since.due({"node2"}, CUT_OFF_S) == ["node2"]
 
 
 def test_a_moment_within_a_call_knows_its_end() -> None:

@@ -187,14 +187,16 @@ class Assembly:
     def _learn(self) -> None:
         known = self.members.epoch if self.members is not None else 0
         later = [c for c in self._ballot.roster.contacts.values() if (_epoch(c) or 0) > known and c.reachable]
-        for contact in sorted(filter(self._believes, later), key=lambda c: -(_epoch(c) or 0)):
+        believed = [c for c in later if self._believes(c) or self._consented(c)]
+        for contact in sorted(believed, key=lambda c: -(_epoch(c) or 0)):
             try:
                 shown = _read_members(self._request(contact, "GET", "/v1/members", None, ok=(200,))[1])
             except TrivetError as error:
                 log.debug("the members' document can't be learned: %s", error.message)
                 continue
-            self.council.learn(shown)
-            return
+            if self._believes(contact) or shown == self.council.consented:
+                self.council.learn(shown)
+                return
         if not self.is_member:
             self._believe(known)
 
@@ -249,6 +251,19 @@ class Assembly:
         # A removed node can vouch for whomever it likes until its authority is replaced.
         vouched = self.is_member and self._as_member(contact) is not None and not members.in_transition
         return node_id in members.nodes or (node_id not in members.removed and vouched)
+
+    def _consented(self, contact: Contact) -> bool:
+        """Whether a node shows the very document to which this one gave its consent, and is a member by it.
+
+        Who alone is left of the members before can't learn in another way that it was settled.
+        """
+        document, showing = self.council.consented, _showing(contact)
+        return (
+            document is not None
+            and showing is not None
+            and showing.node_id in document.nodes
+            and (showing.epoch, showing.digest) == (document.epoch, digest(document))
+        )
 
     def _as_member(self, contact: Contact) -> Credentials | None:
         """What to show to that node as a member to a member; None when the two don't trust each other as that yet."""

@@ -138,6 +138,12 @@ class Council:
         """The latest epoch that this node knows; there may be a later one."""
         return self._register.members
 
+    @property
+    def consented(self) -> Members | None:
+        """The document of the next epoch to which this node gave its consent last; it need not be settled."""
+        accepted = self._register.state.accepted
+        return accepted.members if accepted is not None else None
+
     def digest_of(self, members: Members) -> str:
         """That of a document, made once as long as the same one is asked for."""
         known = self._digested

@@ -247,9 +247,12 @@ class Later:
         self.world.halted = True
 
     def judge(self) -> None:
-        """What must have come of it; raises ViolationError."""
+        """What must have come of it; raises ViolationError.
+
+        An epoch that only lost members and strangers know is for those who are left as if it were not made.
+        """
         latest, probe = self.latest, self._probe
-        shown = [machine.disk.register.members for machine in self._alive()]
+        shown = [m.disk.register.members for m in self._alive() if m.disk.node_id in latest.nodes]
         known = max((m for m in shown if m is not None), key=lambda m: m.epoch, default=latest)
         there = {machine.disk.node_id: machine for machine in self._alive() if machine.disk.node_id in known.nodes}
         if 2 * len(there) <= len(known.nodes) or self._needs_the_lost(there):

@@ -79,6 +79,8 @@ class Registers:
             most = belief.candidate([one for one in showings if one.node_id != machine.disk.node_id])
             if (by, members.epoch) not in [(one.node_id, one.epoch) for one in most]:
                 return
+        elif by not in known.nodes and (by in known.removed or by not in members.nodes):
+            return
         self.step(machine, Settled(members, self.world.now))
 
     def want(self, machine: Machine, change: Change | None) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from firstboot.cluster import authority as authorities
-from firstboot.cluster.bids import Bid, Prepare
-from firstboot.cluster.changes import ReleaseSlot, RemoveNode, RotateAuthority
+from firstboot.cluster.bids import Accept, Bid, Consent, Prepare
+from firstboot.cluster.changes import ClaimSlot, ReleaseSlot, RemoveNode, RotateAuthority
 from firstboot.cluster.council import NotMadeError
 from firstboot.cluster.events import Endpoint, Follow, Found, Outside
+from firstboot.cluster.members import Members
 from firstboot.cluster.questions import question_document
 from firstboot.cluster.session import UnreachableError, open_session
 from firstboot.cluster.tls import client_context
@@ -80,6 +81,23 @@ def test_a_machine_that_comes_later_is_admitted(yard: Yard) -> None:
     assert third.members.nodes[third.key.node_id] == 3
     yard.rounds(1)
     assert first.members == second.members == third.members
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_who_is_left_learns_from_the_newcomer_only_what_it_agreed_to(yard: Yard, agreed: bool) -> None:
+    """It gave its consent, and the one that took it there is lost before it could tell that it is settled."""
+    seeds, first, second = without_third(yard)
+    third = yard.start(seeds[2])
+    third.round()
+    base, claim = first.members, ClaimSlot(3, third.seed.slot.seed_id, third.key.node_id)
+    document, bid = claim.apply(base), Bid(9, first.key.node_id)
+    assert isinstance(document, Members)
+    if agreed:
+        assert second.assembly.council.answer(bid.by, Accept(base, bid, document)) == Consent(bid)
+    third.assembly.council.learn(document)
+    yard.power_off(first)
+    second.round()
+    assert second.members == (document if agreed else base)
 
 
 def test_a_second_machine_with_a_members_seed_is_told_why_not(yard: Yard) -> None:

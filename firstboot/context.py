@@ -12,6 +12,7 @@ from firstboot.status import NetworkStatus
 
 if TYPE_CHECKING:
     from firstboot.cluster.members import Members
+    from firstboot.cluster.places import Places
     from firstboot.cluster.tls import Credentials
     from firstboot.cluster.views import View
 
@@ -55,6 +56,10 @@ class Context:
     """The latest epoch of the members' document that is known here; the admit phase keeps it."""
     healing: tuple[str, ...] = ()
     """Volumes of which a brick here knows that another member's copy lacks something; the volumes phase keeps it."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool; firstboot.gluster.heir keeps it."""
+    empty: tuple[str, ...] = ()
+    """Volumes of which a brick here was never filled; firstboot.gluster.refill keeps it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
     storage_address: str | None = None

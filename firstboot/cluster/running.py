@@ -57,6 +57,8 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
         authority=context.authority,
         certified=context.certified,
         healing=context.healing,
+        places=context.places,
+        empty=context.empty,
         clock=watch.clocks.source,
         facts=watch.facts(),
         is_copy=watch.twins.is_copy,

@@ -81,7 +81,7 @@ class SlotOrders:
             node_id=node_id,
             answers=node_id is not None and slot in {own_slot, *self._membership.answering},
             members=len(members.nodes),
-            volumes=losses(self._context, slot) if node_id is not None else (),
+            volumes=losses(self._context, members, slot) if node_id is not None else (),
         )
 
     def release(self, arguments: Mapping[str, object], progress: Progress) -> SlotsReport:
@@ -112,7 +112,7 @@ class SlotOrders:
             return
         if node_id == self._context.node_id:
             raise RefusedError("this node can't remove itself", hint="give the order on another member")
-        for loss in losses(self._context, members.nodes[node_id]):
+        for loss in losses(self._context, members, members.nodes[node_id]):
             if not loss.possible:
                 raise RefusedError(f"{loss.text}: nothing was changed", hint=loss.hint)
 
@@ -140,14 +140,19 @@ class SlotOrders:
         )
 
 
-def losses(context: Context, slot: int) -> tuple[VolumeLoss, ...]:
-    """What becomes of each volume without the node of this slot; raises TrivetError when Gluster does not answer."""
+def losses(context: Context, members: Members, slot: int) -> tuple[VolumeLoss, ...]:
+    """What becomes of each volume without the node of this slot; raises TrivetError when Gluster does not answer.
+
+    Bricks of other slots that have no member, and those that were never filled, have no data to count on.
+    """
     if not context.plan.mode.has_gluster or not context.plan.volumes:
         return ()
     from firstboot.gluster import client
+    from firstboot.gluster.inplace import InPlace
     from firstboot.gluster.removal import Obstacle, reduction
     from firstboot.gluster.wanted import wanted_volumes
 
+    vacant = {number for number, record in members.slots.items() if record.node_id is None}
     infos = {info.name: info for info in client.volumes()}
     found = []
     for wanted in wanted_volumes(context):
@@ -155,13 +160,26 @@ def losses(context: Context, slot: int) -> tuple[VolumeLoss, ...]:
         bricks = wanted.placed(info) if info is not None else ()
         if info is None or bricks is None:
             continue
-        name, plan = info.name, reduction(info.name, wanted.layout, bricks, info.replica, {slot})
+        name, leaving = info.name, {slot, *vacant, *_empty(context, info.name)}
+        if all(brick.slot != slot for brick in bricks):
+            found.append(VolumeLoss(name=name, text=f"volume {name} loses nothing", possible=True))
+            continue
+        plan = reduction(name, wanted.layout, bricks, info.replica, leaving)
         if isinstance(plan, Obstacle):
             found.append(VolumeLoss(name=name, text=plan.reason, possible=False, hint=plan.hint))
             continue
-        left = f"keeps {plan.words[-1]} of {info.replica} copies" if plan is not None else "loses nothing"
+        if isinstance(plan, InPlace):
+            left = f"{plan.text}, until a machine replaces the node in its slot"
+        else:
+            left = f"keeps {plan.words[-1] if plan is not None else info.replica} of {info.replica} copies"
         found.append(VolumeLoss(name=name, text=f"volume {name} {left}", possible=True))
     return tuple(found)
+
+
+def _empty(context: Context, volume: str) -> set[int]:
+    """The slots whose bricks of a volume were never filled."""
+    told = {slot for slot, view in context.views.items() if volume in view.empty}
+    return told | ({context.slot.number} if volume in context.empty else set())
 
 
 def _wanted(arguments: Mapping[str, object]) -> str:

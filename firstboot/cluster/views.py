@@ -1,4 +1,4 @@
-"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.4."""
+"""What a node says of itself to the other members: the view, exchanged over mutual TLS; format trivet-view 2.5."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
 from firstboot.cluster.likeness import Facts
 from firstboot.cluster.members import Epoch
+from firstboot.cluster.places import Places
 from firstboot.cluster.skew import Source
 from firstboot.model import Model
 from firstboot.plan import Name
@@ -34,7 +35,7 @@ class View(Model):
     """
 
     format: Literal["trivet-view"] = "trivet-view"
-    version: str = "2.4"
+    version: str = "2.5"
     node_id: Id
     slot: int = Field(ge=1, le=MAX_SLOTS)
     seed_id: Id
@@ -61,6 +62,10 @@ class View(Model):
     """Fingerprint of the cluster authority that its certificate is of."""
     healing: tuple[Name, ...] = ()
     """Volumes of which a brick here knows that another member's copy lacks something."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool, as its glusterd sees that."""
+    empty: tuple[Name, ...] = ()
+    """Volumes of which a brick here was never filled: it is there instead of a removed node's."""
     clock: Source = Source.OWN
     """What its clock follows. The time that it shows is the HTTP date of its answer."""
     facts: Facts | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +16,7 @@ from firstboot.cluster.views import View
 from firstboot.context import Context
 from firstboot.errors import RefusedError
 from firstboot.files import TEMPORARY, sync_folder, write_atomic
-from firstboot.gluster import client, heals, marks
+from firstboot.gluster import client, daemon, heals, marks
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
 from firstboot.gluster.wanted import WantedVolume
@@ -28,6 +29,13 @@ RECORD = ".trivet-empty"
 """Beside a brick's folder, from before that is made until Gluster has marked the other copies as ahead of it."""
 EVERYTHING = b"\x00\x00\x00\x01" * 3
 """A mark of Gluster's replication: data, metadata and entries are to be healed."""
+
+
+NOT_FOUND = "destination brick is new"
+"""What a glusterd says of a brick of its own that it was told of by others, until it reads that from its store."""
+READ_ANEW_S = 0.5
+
+_not_found = daemon.Lasting(READ_ANEW_S)
 
 
 class Standing(StrEnum):
@@ -132,7 +140,13 @@ def _fill(
     context.report(f"taking {own} into volume {name}, empty, to be healed")
     if own in online:
         client.stop_brick(name, own)
-    client.reset_brick(name, own)
+    try:
+        client.reset_brick(name, own)
+    except GlusterError as error:
+        if NOT_FOUND not in error.text:
+            raise
+        return _read_anew(context, own)
+    _not_found.over(own)
     (mount / RECORD).unlink()
     sync_folder(mount)
     try:
@@ -141,6 +155,13 @@ def _fill(
         # What is marked is healed without it, a little later.
         log.info("%s", error)
     return None
+
+
+def _read_anew(context: Context, own: str) -> Wait:
+    if _not_found.is_due(own, time.monotonic()):
+        context.report(f"starting glusterd again: it does not find {own} yet, of which it was told")
+        daemon.restart()
+    return Wait(f"glusterd does not find {own} yet, of which it was told", "it is started again for that")
 
 
 def _prepare(mount: Path, folder: Path, mark: str) -> None:

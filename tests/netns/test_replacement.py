@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ LISTED, FILES = FOLDER / "listed", 24
 MOMENTS = ("peers written", "place taken", "marked", "begun", "reset")
 DYING = Path(__file__).with_name("dying.py")
 END, TROUBLE = "/srv/end-reader", "/srv/reader.log"
+ATTEMPTS_S = 8.0
+"""glusterd tries to connect every three seconds."""
 READER = f"""
 import hashlib, os, pathlib, sys
 folder, wanted, count = pathlib.Path(sys.argv[1]), sys.argv[2], 0
@@ -150,6 +153,7 @@ def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path
     require_in_place(left, founder, old.node_id, 3)
     assert "keeps data on it that is nowhere else: nothing was changed" in refusal(third, "remove", "2", "--yes")
     writer.get_on(left)
+    refuse_who_was_removed(founder, old, second, third)
 
     order(second, "slot", "release", "1")
     fourth = start_dying(machines, "machine4", site, 1)
@@ -159,14 +163,27 @@ def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path
     assert own_uuid(fourth.node) == place
     assert (fourth.node.read(GLUSTERD_INFO) or "").count(place) == 1
     late = Reader(fourth.node, wanted)
-    refuse_who_was_removed(founder, old, second, third)
+    refuse_its_glusterd(founder.node, place, now)
     writer.get_on(now)
-    assert own_uuid(fourth.node) == place
+    assert all(is_formed(agent) for agent in now)
     writer.end()
     reader.end()
     late.end()
     require_replaced(now, [second.node, fourth.node], 3)
     assert digest_of(fourth.node, PATH) == digest_of(second.node, PATH)
+
+
+def refuse_its_glusterd(gone: Node, place: str, agents: list[Agent]) -> None:
+    """The removed node's glusterd runs again, whatever its agent says, under the UUID that another one has now."""
+    gone.power_on()
+    gone.run("systemctl", "start", "glusterd")
+    wait_until("it runs", agents, lambda: gone.run("gluster", "pool", "list", check=False).returncode == 0)
+    assert own_uuid(gone) == place
+    time.sleep(ATTEMPTS_S)
+    assert not any(peer.connected for peer in pool(gone).peers)
+    for agent in agents:
+        assert all(peer.is_settled for peer in pool(agent.node).peers)
+    gone.power_off()
 
 
 def require_replaced(agents: list[Agent], copies: list[Node], bricks: int) -> None:

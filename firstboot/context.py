@@ -56,14 +56,14 @@ class Context:
     """The latest epoch of the members' document that is known here; the admit phase keeps it."""
     healing: tuple[str, ...] = ()
     """Volumes of which a brick here knows that another member's copy lacks something; the volumes phase keeps it."""
-    places: Places | None = None
-    """Who has which place in the trusted storage pool; firstboot.gluster.heir keeps it."""
-    empty: tuple[str, ...] = ()
-    """Volumes of which a brick here was never filled; firstboot.gluster.refill keeps it."""
     address: str | None = None
     """This node's management address; the network phase keeps it."""
     storage_address: str | None = None
     """This node's address in the storage network, where the plan has one; the network phase keeps it."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool; firstboot.gluster.heir keeps it."""
+    empty: tuple[str, ...] = ()
+    """Volumes of which a brick here was never filled; firstboot.gluster.refill keeps it."""
     networks: tuple[NetworkStatus, ...] = ()
     """What is on which cards, and the cards that are left; the network phase keeps both."""
     unused_cards: tuple[str, ...] = ()

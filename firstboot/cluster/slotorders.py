@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from firstboot.cluster.changes import AddSlot, Change, CloseSlot, ReleaseSlot, RemoveNode
 from firstboot.cluster.council import Council, NotMadeError
 from firstboot.cluster.founder import short
+from firstboot.cluster.losses import losses
 from firstboot.cluster.members import Members
-from firstboot.cluster.slotreport import SlotsReport, VacateReport, VolumeLoss, report
+from firstboot.cluster.slotreport import SlotsReport, VacateReport, report
 from firstboot.context import Context
 from firstboot.control import Progress
 from firstboot.errors import BadInputError, RefusedError
@@ -138,48 +139,6 @@ class SlotOrders:
             addresses={slot: member.address for slot, member in self._context.members.items()},
             trouble=trouble,
         )
-
-
-def losses(context: Context, members: Members, slot: int) -> tuple[VolumeLoss, ...]:
-    """What becomes of each volume without the node of this slot; raises TrivetError when Gluster does not answer.
-
-    Bricks of other slots that have no member, and those that were never filled, have no data to count on.
-    """
-    if not context.plan.mode.has_gluster or not context.plan.volumes:
-        return ()
-    from firstboot.gluster import client
-    from firstboot.gluster.inplace import InPlace
-    from firstboot.gluster.removal import Obstacle, reduction
-    from firstboot.gluster.wanted import wanted_volumes
-
-    vacant = {number for number, record in members.slots.items() if record.node_id is None}
-    infos = {info.name: info for info in client.volumes()}
-    found = []
-    for wanted in wanted_volumes(context):
-        info = infos.get(wanted.plan.name)
-        bricks = wanted.placed(info) if info is not None else ()
-        if info is None or bricks is None:
-            continue
-        name, leaving = info.name, {slot, *vacant, *_empty(context, info.name)}
-        if all(brick.slot != slot for brick in bricks):
-            found.append(VolumeLoss(name=name, text=f"volume {name} loses nothing", possible=True))
-            continue
-        plan = reduction(name, wanted.layout, bricks, info.replica, leaving)
-        if isinstance(plan, Obstacle):
-            found.append(VolumeLoss(name=name, text=plan.reason, possible=False, hint=plan.hint))
-            continue
-        if isinstance(plan, InPlace):
-            left = f"{plan.text}, until a machine replaces the node in its slot"
-        else:
-            left = f"keeps {plan.words[-1] if plan is not None else info.replica} of {info.replica} copies"
-        found.append(VolumeLoss(name=name, text=f"volume {name} {left}", possible=True))
-    return tuple(found)
-
-
-def _empty(context: Context, volume: str) -> set[int]:
-    """The slots whose bricks of a volume were never filled."""
-    told = {slot for slot, view in context.views.items() if volume in view.empty}
-    return told | ({context.slot.number} if volume in context.empty else set())
 
 
 def _wanted(arguments: Mapping[str, object]) -> str:

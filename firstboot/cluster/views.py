@@ -56,16 +56,16 @@ class View(Model):
     """The digest of that document."""
     reached: dict[int, Annotated[str, StringConstraints(max_length=64)]] = Field(default={}, max_length=300)
     """Slot → address where that slot's holder last proved itself to this node: where others may look for it."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool, as its glusterd sees that."""
+    empty: tuple[Name, ...] = ()
+    """Volumes of which a brick here was never filled: it is there instead of a removed node's."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
     certified: Id | None = None
     """Fingerprint of the cluster authority that its certificate is of."""
     healing: tuple[Name, ...] = ()
     """Volumes of which a brick here knows that another member's copy lacks something."""
-    places: Places | None = None
-    """Who has which place in the trusted storage pool, as its glusterd sees that."""
-    empty: tuple[Name, ...] = ()
-    """Volumes of which a brick here was never filled: it is there instead of a removed node's."""
     clock: Source = Source.OWN
     """What its clock follows. The time that it shows is the HTTP date of its answer."""
     facts: Facts | None = None

@@ -16,7 +16,7 @@ from firstboot.cluster.views import View
 from firstboot.context import Context
 from firstboot.errors import RefusedError
 from firstboot.files import TEMPORARY, sync_folder, write_atomic
-from firstboot.gluster import client, daemon, heals, marks
+from firstboot.gluster import client, daemon, heals, marks, options
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
 from firstboot.gluster.wanted import WantedVolume
@@ -123,6 +123,8 @@ def _fill(
 ) -> Wait | None:
     name, own = found.name, wanted.names[brick]
     empty = {slot for slot, view in context.views.items() if isinstance(view, View) and name in view.empty}
+    if options.missing_options(options.closing_options(context.members.values()), found):
+        return Wait(f"volume {name}: {own} is filled once the volume lets this node in")
     needed = sources(bricks, found.replica, brick, context.members, empty - {context.slot.number})
     data = [other for other in needed if not _is_arbiter(found, bricks, other)]
     if not data:

@@ -12,7 +12,7 @@ import pytest
 from builder.site.folder import Site, create_site
 from firstboot.gluster.client import parse_status
 from firstboot.paths import DOMAINS, GLUSTERD_INFO, brick_mount, brick_path
-from firstboot.plan import VolumePlan, VolumeType
+from firstboot.plan import SlotPlan, VolumePlan, VolumeType
 from tests.netns.agents import Agent, is_formed, wait_until
 from tests.netns.authority import stolen_from
 from tests.netns.dying import DEATHS
@@ -77,7 +77,8 @@ print(content.hexdigest())
 
 
 def site_of(folder: Path, slots: int, volume: VolumePlan) -> Site:
-    plan = make_plan(slots).model_copy(update={"volumes": (volume,)})
+    places = tuple(SlotPlan(number=n, name=f"node{n}") for n in range(1, slots + 1))
+    plan = make_plan(3).model_copy(update={"slots": places, "volumes": (volume,)})
     return create_site(folder / "lab", "lab", plan)
 
 

@@ -14,17 +14,10 @@ from firstboot.cluster.members import Members
 from firstboot.cluster.proceedings import GivenUp
 from firstboot.cluster.slotorders import SlotOrders
 from firstboot.cluster.slotreport import VolumeLoss
-from firstboot.cluster.views import View
 from firstboot.context import Context
 from firstboot.errors import BadInputError, RefusedError
-from firstboot.gluster import client
-from firstboot.gluster.client import VolumeInfo
-from firstboot.gluster.wanted import wanted_volumes
-from firstboot.plan import VolumeType
 from firstboot.seed import Seed
 from tests.unit.cluster.documents import founded, node, seed
-from tests.unit.firstboot.gluster.formed import context as gluster_context
-from tests.unit.firstboot.gluster.formed import plan as gluster_plan
 from tests.unit.firstboot.sites import site
 
 
@@ -193,22 +186,3 @@ def test_what_is_shown_before_a_removal(seed_of_slot_1: Seed) -> None:
     assert (looked.node_id, looked.answers, looked.members) == (node(2), True, 3)
     assert not given.look({"slot": "3"}, quiet).answers
     assert given.look({"slot": "4"}, quiet).node_id is None
-
-
-def test_what_a_removal_leaves_of_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = gluster_context(2, of=gluster_plan(kind=VolumeType.ARBITER))
-    (arbiter,) = wanted_volumes(here)
-    info = VolumeInfo("data", "id", "Replicate", "Started", 3, 1, tuple(arbiter.names.values()), {})
-    monkeypatch.setattr(client, "volumes", lambda: (info,))
-    (loss,) = slotorders.losses(here, founded(), 1)
-    assert loss.possible
-    assert loss.text == (
-        "volume data keeps 1 of 2 data copies and the arbiter, until a machine replaces the node in its slot"
-    )
-    (loss,) = slotorders.losses(here, founded(), 3)
-    assert (loss.possible, loss.text) == (True, "volume data keeps 2 of 3 copies")
-    (loss,) = slotorders.losses(here, founded(without=(1,)), 2)
-    assert (loss.possible, loss.text) == (False, "volume data keeps data on it that is nowhere else")
-    here.views[1] = View(node_id=node(1), slot=1, seed_id=seed(1), phase="volumes", empty=("data",))
-    (loss,) = slotorders.losses(here, founded(), 2)
-    assert not loss.possible, "the other one has nothing yet"

@@ -11,9 +11,10 @@ import pytest
 from firstboot.cluster.views import View
 from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, heals, marks, refill
+from firstboot.gluster import client, daemon, heals, marks, refill
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
+from firstboot.gluster.options import closing_options
 from firstboot.gluster.refill import RECORD, Facts, Standing, sources, standing
 from firstboot.gluster.wanted import wanted_volumes
 from firstboot.phases import Wait
@@ -120,7 +121,8 @@ def newcomer() -> Context:
 
 def found(here: Context) -> VolumeInfo:
     (wanted,) = wanted_volumes(here)
-    return VolumeInfo("data", ID, "Replicate", "Started", 3, 1, tuple(wanted.names.values()), {})
+    closed = closing_options(here.members.values())
+    return VolumeInfo("data", ID, "Replicate", "Started", 3, 1, tuple(wanted.names.values()), closed)
 
 
 def step(here: Context, info: VolumeInfo | None = None) -> Wait | None:
@@ -174,6 +176,34 @@ def test_what_is_there_is_never_reset(glusterd: FakeGlusterd) -> None:
     glusterd.attributes[marks.VOLUME_ID] = UUID(ID).bytes
     assert step(newcomer()) is None
     assert glusterd.done == []
+
+
+def test_the_volume_lets_this_node_in_first(glusterd: FakeGlusterd) -> None:
+    here = newcomer()
+    assert "lets this node in" in str(step(here, replace(found(here), options={})))
+    assert not glusterd.folder.exists()
+    assert glusterd.done == []
+
+
+def test_a_glusterd_that_was_told_of_its_brick_reads_it_anew(
+    glusterd: FakeGlusterd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(volume: str, brick: str) -> None:
+        raise GlusterError("resetting", "When destination brick is new, please use gluster volume replace-brick")
+
+    now_s = 0.0
+    monkeypatch.setattr(refill, "_not_found", daemon.Lasting(refill.READ_ANEW_S))
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    monkeypatch.setattr(daemon, "restart", lambda: glusterd.done.append("restart"))
+    monkeypatch.setattr(client, "reset_brick", refuse)
+    assert isinstance(step(newcomer()), Wait)
+    assert glusterd.done == [], "it may be about to"
+    now_s = 1.0
+    assert isinstance(step(newcomer()), Wait)
+    assert glusterd.done == ["restart"]
+    monkeypatch.setattr(client, "reset_brick", glusterd.reset)
+    assert step(newcomer()) is None
+    assert glusterd.done == ["restart", "reset", "heal"]
 
 
 def test_nothing_is_reset_of_a_first_node_or_a_stopped_volume(glusterd: FakeGlusterd) -> None:

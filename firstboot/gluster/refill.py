@@ -33,9 +33,12 @@ EVERYTHING = b"\x00\x00\x00\x01" * 3
 
 NOT_FOUND = "destination brick is new"
 """What a glusterd says of a brick of its own that it was told of by others, until it reads that from its store."""
-READ_ANEW_S = 0.5
+READ_AGAIN_S = 30.0
+"""Where one start of glusterd did not help: the next one after so long."""
 
-_not_found = daemon.Lasting(READ_ANEW_S)
+_not_found = daemon.Lasting(READ_AGAIN_S)
+_told: set[str] = set()
+"""Bricks that glusterd did not find, and for which it was started anew."""
 
 
 class Standing(StrEnum):
@@ -149,6 +152,7 @@ def _fill(
             raise
         return _read_anew(context, own)
     _not_found.over(own)
+    _told.discard(own)
     (mount / RECORD).unlink()
     sync_folder(mount)
     try:
@@ -160,7 +164,9 @@ def _fill(
 
 
 def _read_anew(context: Context, own: str) -> Wait:
-    if _not_found.is_due(own, time.monotonic()):
+    is_due = _not_found.is_due(own, time.monotonic())
+    if is_due or own not in _told:
+        _told.add(own)
         context.report(f"starting glusterd again: it does not find {own} yet, of which it was told")
         daemon.restart()
     return Wait(f"glusterd does not find {own} yet, of which it was told", "it is started again for that")

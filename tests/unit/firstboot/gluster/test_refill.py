@@ -192,18 +192,19 @@ def test_a_glusterd_that_was_told_of_its_brick_reads_it_anew(
         raise GlusterError("resetting", "When destination brick is new, please use gluster volume replace-brick")
 
     now_s = 0.0
-    monkeypatch.setattr(refill, "_not_found", daemon.Lasting(refill.READ_ANEW_S))
+    monkeypatch.setattr(refill, "_not_found", daemon.Lasting(refill.READ_AGAIN_S))
+    monkeypatch.setattr(refill, "_told", set())
     monkeypatch.setattr("time.monotonic", lambda: now_s)
     monkeypatch.setattr(daemon, "restart", lambda: glusterd.done.append("restart"))
     monkeypatch.setattr(client, "reset_brick", refuse)
+    for _ in range(3):
+        assert isinstance(step(newcomer()), Wait)
+    assert glusterd.done == ["restart"], "once, as long as it may come to it"
+    now_s = refill.READ_AGAIN_S
     assert isinstance(step(newcomer()), Wait)
-    assert glusterd.done == [], "it may be about to"
-    now_s = 1.0
-    assert isinstance(step(newcomer()), Wait)
-    assert glusterd.done == ["restart"]
     monkeypatch.setattr(client, "reset_brick", glusterd.reset)
     assert step(newcomer()) is None
-    assert glusterd.done == ["restart", "reset", "heal"]
+    assert glusterd.done == ["restart", "restart", "reset", "heal"]
 
 
 def test_nothing_is_reset_of_a_first_node_or_a_stopped_volume(glusterd: FakeGlusterd) -> None:

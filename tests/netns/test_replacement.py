@@ -110,29 +110,30 @@ def require_in_place(agents: list[Agent], gone: Agent, node_id: str, bricks: int
         assert gone.node.address not in agent.node.run("nft", "list", "set", "inet", "trivet", "members4").stdout
 
 
-def start_dying(machines: Lab, name: str, site: Site, slot: int) -> Agent:
+def start_dying(machines: Lab, name: str, site: Site, slot: int, moments: tuple[str, ...]) -> Agent:
     """A new machine whose agent dies at each of the moments; its node then loses power."""
     agent = Agent(machines.add_node(name, disks=(DISK_BYTES,)), None)
     agent.seed = seed_again(site, slot, agent.node.disks[0].device)
-    agent.program = (sys.executable, str(DYING), ",".join(MOMENTS))
+    agent.program = (sys.executable, str(DYING), ",".join(moments))
     agent.start()
     return agent
 
 
-def live_through(agent: Agent, others: list[Agent]) -> None:
+def live_through(agent: Agent, others: list[Agent], moments: tuple[str, ...]) -> None:
     """Each death in turn: power off, power on."""
-    for number, moment in enumerate(MOMENTS, 1):
+    for number, moment in enumerate(moments, 1):
         assert agent.process is not None
         process = agent.process
         wait_until(f"it dies: {moment}", [*others], lambda process=process: process.poll() is not None)  # type: ignore[misc]
-        assert (agent.node.read(DEATHS) or "").splitlines() == list(MOMENTS[:number])
+        assert (agent.node.read(DEATHS) or "").splitlines() == list(moments[:number])
         agent.node.power_off()
         agent.forget()
         agent.node.power_on()
         agent.start()
 
 
-def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path) -> None:
+@pytest.mark.parametrize("moments", [(), pytest.param(MOMENTS, marks=pytest.mark.full)], ids=["", "dying"])
+def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path, moments: tuple[str, ...]) -> None:
     volume = VolumePlan(name=VOLUME, type=VolumeType.ARBITER, replica=3, bricks=BRICKS)
     site = site_of(tmp_path, 3, volume)
     founder, second, third = agents = [start(machines, f"machine{slot}", site, slot) for slot in (1, 2, 3)]
@@ -157,8 +158,8 @@ def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path
     refuse_who_was_removed(founder, old, second, third)
 
     order(second, "slot", "release", "1")
-    fourth = start_dying(machines, "machine4", site, 1)
-    live_through(fourth, left)
+    fourth = start_dying(machines, "machine4", site, 1, moments)
+    live_through(fourth, left, moments)
     now = [second, third, fourth]
     wait_until("replaced", now, lambda: writer.count > 0 and all(is_formed(agent) for agent in now))
     assert own_uuid(fourth.node) == place

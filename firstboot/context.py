@@ -12,6 +12,7 @@ from firstboot.status import NetworkStatus
 
 if TYPE_CHECKING:
     from firstboot.cluster.members import Members
+    from firstboot.cluster.places import Places
     from firstboot.cluster.tls import Credentials
     from firstboot.cluster.views import View
 
@@ -69,6 +70,10 @@ class Context:
     """This node's management address; the network phase keeps it."""
     storage_address: str | None = None
     """This node's address in the storage network, where the plan has one; the network phase keeps it."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool; firstboot.gluster.heir keeps it."""
+    empty: tuple[str, ...] = ()
+    """Volumes of which a brick here was never filled; firstboot.gluster.refill keeps it."""
     networks: tuple[NetworkStatus, ...] = ()
     """What is on which cards, and the cards that are left; the network phase keeps both."""
     unused_cards: tuple[str, ...] = ()

@@ -55,6 +55,8 @@ def view_of(running: Running, context: Context, phase: str, asked_by: str | None
         epoch=members.epoch if members is not None else None,
         members=running.assembly.council.digest_of(members) if members is not None else None,
         reached=reached(ballot.roster),
+        places=context.places,
+        empty=context.empty,
         authority=context.authority,
         certified=context.certified,
         healing=look.healing,

@@ -11,8 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 from firstboot.cluster.changes import AddSlot, Change, CloseSlot, ReleaseSlot, RemoveNode
 from firstboot.cluster.council import Council, NotMadeError
 from firstboot.cluster.founder import short
+from firstboot.cluster.losses import losses
 from firstboot.cluster.members import Members
-from firstboot.cluster.slotreport import SlotsReport, VacateReport, VolumeLoss, report
+from firstboot.cluster.slotreport import SlotsReport, VacateReport, report
 from firstboot.context import Context
 from firstboot.control import Progress
 from firstboot.errors import BadInputError, RefusedError
@@ -81,7 +82,7 @@ class SlotOrders:
             node_id=node_id,
             answers=node_id is not None and slot in {own_slot, *self._membership.answering},
             members=len(members.nodes),
-            volumes=losses(self._context, slot) if node_id is not None else (),
+            volumes=losses(self._context, members, slot) if node_id is not None else (),
         )
 
     def release(self, arguments: Mapping[str, object], progress: Progress) -> SlotsReport:
@@ -112,7 +113,7 @@ class SlotOrders:
             return
         if node_id == self._context.node_id:
             raise RefusedError("this node can't remove itself", hint="give the order on another member")
-        for loss in losses(self._context, members.nodes[node_id]):
+        for loss in losses(self._context, members, members.nodes[node_id]):
             if not loss.possible:
                 raise RefusedError(f"{loss.text}: nothing was changed", hint=loss.hint)
 
@@ -138,30 +139,6 @@ class SlotOrders:
             addresses={slot: member.address for slot, member in self._context.members.items()},
             trouble=trouble,
         )
-
-
-def losses(context: Context, slot: int) -> tuple[VolumeLoss, ...]:
-    """What becomes of each volume without the node of this slot; raises TrivetError when Gluster does not answer."""
-    if not context.plan.mode.has_gluster or not context.plan.volumes:
-        return ()
-    from firstboot.gluster import client
-    from firstboot.gluster.removal import Obstacle, reduction
-    from firstboot.gluster.wanted import wanted_volumes
-
-    infos = {info.name: info for info in client.volumes()}
-    found = []
-    for wanted in wanted_volumes(context):
-        info = infos.get(wanted.plan.name)
-        bricks = wanted.placed(info) if info is not None else ()
-        if info is None or bricks is None:
-            continue
-        name, plan = info.name, reduction(info.name, wanted.layout, bricks, info.replica, {slot})
-        if isinstance(plan, Obstacle):
-            found.append(VolumeLoss(name=name, text=plan.reason, possible=False, hint=plan.hint))
-            continue
-        left = f"keeps {plan.words[-1]} of {info.replica} copies" if plan is not None else "loses nothing"
-        found.append(VolumeLoss(name=name, text=f"volume {name} {left}", possible=True))
-    return tuple(found)
 
 
 def _wanted(arguments: Mapping[str, object]) -> str:

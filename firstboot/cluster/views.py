@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from firstboot.cluster.ballots import FIRST, MAX_SLOTS, Attempt, Ids, Ready
 from firstboot.cluster.likeness import Facts
 from firstboot.cluster.members import Epoch
+from firstboot.cluster.places import Places
 from firstboot.cluster.skew import Source
 from firstboot.model import Model
 from firstboot.plan import Name
@@ -55,6 +56,10 @@ class View(Model):
     """The digest of that document."""
     reached: dict[int, Annotated[str, StringConstraints(max_length=64)]] = Field(default={}, max_length=300)
     """Slot → address where that slot's holder last proved itself to this node: where others may look for it."""
+    places: Places | None = None
+    """Who has which place in the trusted storage pool, as its glusterd sees that."""
+    empty: tuple[Name, ...] = ()
+    """Volumes of which a brick here was never filled: it is there instead of a removed node's."""
     authority: Id | None = None
     """Fingerprint of the cluster authority that it holds, and hands on to members."""
     certified: Id | None = None

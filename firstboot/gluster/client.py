@@ -154,6 +154,19 @@ def remove_bricks(volume: str, layout: tuple[str, ...], bricks: tuple[str, ...])
     _change(f"taking bricks out of volume {volume}", "volume", "remove-brick", volume, *layout, *bricks, "force")
 
 
+def stop_brick(volume: str, brick: str) -> None:
+    """Have a brick that is to be reset run no more; glusterd does not start it again before that."""
+    _change(f"stopping brick {brick} of volume {volume}", "volume", "reset-brick", volume, brick, "start")
+
+
+def reset_brick(volume: str, brick: str) -> None:
+    """Have a brick that does not run begin anew, empty: before it starts, the other copies mark that it lacks all."""
+    _change(
+        f"resetting brick {brick} of volume {volume}",
+        *("volume", "reset-brick", volume, brick, brick, "commit", "force"),
+    )
+
+
 def detach(host: str) -> None:
     """Take a node out of the pool, whether it answers or not; no volume may have bricks on it."""
     _change(f"detaching {host}", "peer", "detach", host, "force")

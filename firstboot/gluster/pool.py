@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from firstboot.context import Context, Member
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, daemon, handshake, store, vacancies
+from firstboot.gluster import client, daemon, handshake, heir, store, vacancies
 from firstboot.gluster.client import GlusterError, NotListeningError, Peer, Pool
 from firstboot.gluster.closing import Closing
 from firstboot.phases import Done, Outcome, Wait
@@ -67,6 +67,9 @@ def form(context: Context) -> Outcome:
     glusterd is closed to strangers before it is started; TrivetError says why it can't be.
     """
     _closing.close(context)
+    members = context.document
+    if waiting := heir.take(context):
+        return waiting
     daemon.start()
     try:
         pool = _wait_for_glusterd(context)
@@ -78,6 +81,7 @@ def form(context: Context) -> Outcome:
         return Wait("glusterd is being probed", "a probe that was cut off is ended after a few seconds")
     if pool is None:
         return Wait("glusterd was started, but does not answer yet", "look at its log: journalctl -u glusterd")
+    heir.note(context, members, pool)
     comparison = compare(pool, others(context))
     # Also where none is looked for: the next one with the same peer has its own time.
     _cut_off.only(_meetings(comparison.unsettled) | store.half_met())

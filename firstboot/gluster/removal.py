@@ -10,12 +10,13 @@ from pathlib import Path
 from firstboot.cluster.members import Members
 from firstboot.cluster.names import host_name
 from firstboot.context import Context, Look
-from firstboot.gluster import client, heals, marks, vacancies
+from firstboot.gluster import client, heals, heir, inplace, marks, vacancies
 from firstboot.gluster.client import VolumeInfo
+from firstboot.gluster.inplace import InPlace
 from firstboot.gluster.layout import Layout, PlacedBrick
 from firstboot.gluster.pool import corrector
 from firstboot.gluster.shape import is_part_of
-from firstboot.gluster.wanted import WantedVolume
+from firstboot.gluster.wanted import WantedVolume, wanted_volumes
 from firstboot.paths import brick_path
 from firstboot.phases import Wait
 
@@ -32,7 +33,7 @@ class Reduction:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Why a volume can't do without these bricks, and what to do instead."""
+    """Why a volume can't do without these bricks, whatever comes instead of them, and what to do."""
 
     reason: str
     hint: str
@@ -40,11 +41,12 @@ class Obstacle:
 
 def reduction(
     volume: str, layout: Layout, bricks: tuple[PlacedBrick, ...], copies: int, leaving: Collection[int]
-) -> Reduction | Obstacle | None:
+) -> Reduction | InPlace | Obstacle | None:
     """What is to be taken out of a volume of these bricks, in Gluster's order; None when it has none of those slots.
 
     Gluster can take out as many copies from every set, and nothing moves. What would leave less than two copies or
-    lose a data brick beside an arbiter stays, and so does what only part of the sets have. Pure.
+    lose a data brick beside an arbiter stays in its place, and so does what only part of the sets have, as long as
+    every set keeps a brick with data. Pure.
     """
     going = tuple(brick for brick in bricks if brick.slot in leaving)
     if not going:
@@ -55,14 +57,12 @@ def reduction(
     count = min(left)
     if len(left) == 1 and is_part_of(layout, kept, count, 0):
         return Reduction(("replica", str(count)), going)
-    if not count:
-        why = f"volume {volume} keeps data on it that is nowhere else"
-    elif len(left) > 1:
-        why = f"volume {volume} has bricks on it that only some of its files are copied to"
-    else:
-        why = f"volume {volume} would be left with less than two copies of its data"
+    # With fewer copies than planned there is no arbiter: firstboot.gluster.shape.
+    arbiter = layout.arbiter if copies == layout.set_size else 0
+    if (stays := inplace.in_place(bricks, copies, arbiter, leaving)) is not None:
+        return stays
     return Obstacle(
-        why,
+        f"volume {volume} keeps data on it that is nowhere else",
         f"move that brick to another machine first (gluster volume replace-brick {volume} OLD NEW commit force), or "
         f"its data (gluster volume remove-brick {volume} BRICKS start, later commit)",
     )
@@ -79,6 +79,9 @@ def step(context: Context, wanted: WantedVolume, found: VolumeInfo, bricks: tupl
         return False
     if isinstance(plan, Obstacle):
         return Wait(f"a removed node's bricks are still in use: {plan.reason}", plan.hint)
+    if isinstance(plan, InPlace):
+        assert context.document is not None, "without it no slot is vacant"
+        return Wait(*inplace.waiting(found.name, plan.slots, context.document))
     stays = [brick for brick in bricks if brick not in plan.bricks]
     obstacle = _unsafe(context, wanted, found, stays)
     if obstacle is not None:
@@ -98,27 +101,45 @@ def detach(context: Context) -> Wait | None:
         return None
     going = {name for peer in client.pool().peers for name in names.intersection(peer.names)}
     used = {brick.partition(":")[0]: info.name for info in client.volumes() for brick in info.bricks} if going else {}
+    stays: Wait | None = None
     for name in sorted(going):
         if name in used:
-            return Wait(
+            stays = Wait(
                 f"{name}, which was removed, stays in the pool: volume {used[name]} has bricks on it",
                 f"if the volume is not of the plan, move them: gluster volume info {used[name]}",
             )
+            continue
         if first := corrector(context):
             return Wait(f"{first.name} takes {name}, which was removed, out of the pool")
         context.report(f"taking {name}, which was removed, out of the pool")
         client.detach(name)
-    return None
+        heir.look(context)
+    return stays
 
 
 def occupation(context: Context, members: Members, slot: int) -> str:
-    """Why a slot's place in Gluster is not free: its former node is in the pool; empty when it is."""
+    """Why nobody can have a slot's place in Gluster yet: its former node is to leave the pool; empty when one can."""
     if members.slots[slot].node_id is not None:
         return ""
     name = host_name(members.slots[slot].name, context.claimed_seed.site.name)
-    if all(name not in peer.names for peer in client.pool().peers):
+    if all(name not in peer.names for peer in heir.look(context).peers) or _is_inherited(context, members, slot):
         return ""
     return f"the node that held slot {slot} is still in the pool: the members take it out first"
+
+
+def _is_inherited(context: Context, members: Members, slot: int) -> bool:
+    """Whether all that the pool has of a slot's former node stays in place for the machine that comes instead."""
+    users = inplace.users(context, members, slot, client.volumes())
+    every = {wanted.plan.name: wanted for wanted in wanted_volumes(context)}
+    vacant = {number for number, record in members.slots.items() if record.node_id is None}
+    for info in users:
+        wanted = every.get(info.name)
+        bricks = wanted.placed(info) if wanted is not None else None
+        if wanted is None or bricks is None:
+            return False
+        if not isinstance(reduction(info.name, wanted.layout, bricks, info.replica, vacant), InPlace):
+            return False
+    return bool(users)
 
 
 def _unsafe(context: Context, wanted: WantedVolume, found: VolumeInfo, stays: list[PlacedBrick]) -> Wait | None:

@@ -8,7 +8,7 @@ from functools import partial
 
 from firstboot.context import Context
 from firstboot.errors import RefusedError
-from firstboot.gluster import client, completion, marks, options, removal
+from firstboot.gluster import client, completion, marks, options, refill, removal
 from firstboot.gluster.client import GlusterError, VolumeInfo
 from firstboot.gluster.layout import PlacedBrick
 from firstboot.gluster.pool import compare, corrector, others
@@ -122,6 +122,8 @@ def _bring_up(context: Context, wanted: WantedVolume, found: VolumeInfo) -> Wait
             return Wait(f"waiting for {_founder_name(context)} to start volume {name}")
         if waiting := _tune_and_start(context, wanted, found):
             return waiting
+    if waiting := refill.step(context, wanted, found):
+        return waiting
     try:
         online = client.online_bricks(name)
     except GlusterError as error:

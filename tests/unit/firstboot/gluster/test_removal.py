@@ -10,18 +10,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firstboot.cluster.ballots import Proposal
-from firstboot.cluster.changes import RemoveNode
+from firstboot.cluster.changes import ReleaseSlot, RemoveNode
 from firstboot.cluster.members import Members, first
 from firstboot.cluster.views import View
 from firstboot.context import Context, Look
 from firstboot.gluster import client, heals, marks, removal, vacancies
 from firstboot.gluster.client import Peer, Pool, VolumeInfo
+from firstboot.gluster.inplace import InPlace
 from firstboot.gluster.layout import Layout, PlacedBrick
 from firstboot.gluster.removal import Obstacle, Reduction, reduction
 from firstboot.gluster.shape import is_part_of, sets
 from firstboot.gluster.wanted import wanted_volumes
 from firstboot.phases import Wait
-from tests.unit.firstboot.gluster.formed import context
+from firstboot.plan import Plan, VolumeType
+from tests.unit.firstboot.gluster.formed import context, plan
 from tests.unit.firstboot.gluster.test_shape import ARBITER, REPLICA, SIX, SPREAD, layout
 
 BRICKS = tuple(f"node{n}.lab.trivet.internal:/var/lib/trivet/bricks/data-0/brick" for n in (1, 2, 3))
@@ -61,9 +63,8 @@ def test_one_copy_of_every_set_can_go(plan: Layout, leaving: set[int], words: tu
     [
         (SPREAD, {1}, "nowhere else"),
         (SIX, {1, 2, 3}, "nowhere else"),
-        (SIX, {1}, "only some of its files"),
-        (layout(2, 2), {1}, "less than two copies"),
-        (ARBITER, {1}, "less than two copies"),
+        (ARBITER, {1, 2}, "nowhere else"),
+        (layout(2, 2), {1, 2}, "nowhere else"),
         (REPLICA, {1, 2, 3}, "nowhere else"),
     ],
 )
@@ -74,9 +75,26 @@ def test_what_a_volume_needs_stays(plan: Layout, leaving: set[int], why: str) ->
     assert "gluster volume" in found.hint
 
 
+@pytest.mark.parametrize(
+    ("plan", "leaving", "text"),
+    [
+        (SIX, {1}, "keeps 2 of 3 copies"),
+        (SIX, {1, 2, 5}, "keeps 1 of 3 copies"),
+        (layout(2, 2), {1}, "keeps 1 of 2 copies"),
+        (ARBITER, {1}, "keeps 1 of 2 data copies and the arbiter"),
+        (ARBITER, {1, 3}, "keeps 1 of 2 copies"),
+        (REPLICA, {1, 2}, "keeps 1 of 3 copies"),
+    ],
+)
+def test_what_has_its_data_elsewhere_stays_in_place(plan: Layout, leaving: set[int], text: str) -> None:
+    found = reduction("data", plan, plan.bricks, plan.set_size, leaving)
+    assert isinstance(found, InPlace)
+    assert (found.text, set(found.slots)) == (text, leaving)
+
+
 def test_a_volume_without_bricks_there_is_left_alone() -> None:
     assert reduction("data", REPLICA, REPLICA.bricks[1:], 2, {1}) is None
-    assert isinstance(reduction("data", REPLICA, REPLICA.bricks[1:], 2, {2}), Obstacle), "one copy would be left"
+    assert isinstance(reduction("data", REPLICA, REPLICA.bricks[1:], 2, {2}), InPlace), "one copy would be left"
 
 
 @given(st.sampled_from([REPLICA, ARBITER, SIX, SPREAD, layout(2, 4), layout(3, 3, disks=2)]), st.data())
@@ -88,6 +106,11 @@ def test_a_reduction_leaves_every_set_its_data(plan: Layout, data: st.DataObject
         assert is_part_of(plan, kept, int(found.words[1]), 0)
         assert all(len(set(members) & set(kept)) >= 2 for members in sets(plan))
         assert {brick.slot for brick in found.bricks} <= leaving
+    kept = [[brick for brick in members if brick.slot not in leaving] for members in sets(plan)]
+    data = [
+        set(left) - ({members[-1]} if plan.arbiter else set()) for left, members in zip(kept, sets(plan), strict=True)
+    ]
+    assert isinstance(found, Obstacle) is not all(data), "refused, unless every set keeps a brick with data"
 
 
 class FakeGlusterd:
@@ -101,6 +124,7 @@ class FakeGlusterd:
             Peer("u3", ("node3.lab.trivet.internal",), connected=True, state="Peer in Cluster"),
         ]
         self.volume = INFO
+        self.others: tuple[VolumeInfo, ...] = ()
         self.done: list[str] = []
 
     def remove(self, volume: str, words: tuple[str, ...], bricks: tuple[str, ...]) -> None:
@@ -117,7 +141,7 @@ class FakeGlusterd:
 def glusterd(monkeypatch: pytest.MonkeyPatch) -> FakeGlusterd:
     fake = FakeGlusterd()
     monkeypatch.setattr(client, "pool", lambda: Pool("own", tuple(fake.peers)))
-    monkeypatch.setattr(client, "volumes", lambda: (fake.volume,))
+    monkeypatch.setattr(client, "volumes", lambda: (fake.volume, *fake.others))
     monkeypatch.setattr(client, "online_bricks", lambda _: fake.online)
     monkeypatch.setattr(client, "remove_bricks", fake.remove)
     monkeypatch.setattr(client, "detach", fake.detach)
@@ -126,9 +150,9 @@ def glusterd(monkeypatch: pytest.MonkeyPatch) -> FakeGlusterd:
     return fake
 
 
-def member(slot: int) -> Context:
+def member(slot: int, *, of: Plan | None = None) -> Context:
     """The node of a slot after slot 1 was removed, formed."""
-    here = context(slot)
+    here = context(slot, of=of)
     here.document = without_slot_1()
     del here.members[1]
     here.finished.add("domains")
@@ -288,3 +312,31 @@ def test_marks_are_read_of_files_and_folders_in_the_index(tmp_path: Path, monkey
 
 def test_a_brick_of_no_slot_is_nobodys(glusterd: FakeGlusterd) -> None:
     assert reduction("data", REPLICA, (PlacedBrick(2, 0), PlacedBrick(3, 0)), 2, vacancies.slots(member(2))) is None
+
+
+def test_what_stays_in_place_waits_for_the_slots_next_machine(glusterd: FakeGlusterd) -> None:
+    here = member(2, of=plan(kind=VolumeType.ARBITER))
+    (wanted,) = wanted_volumes(here)
+    glusterd.volume = replace(INFO, bricks=tuple(wanted.names.values()), arbiter=1)
+    waiting = step(here, glusterd)
+    assert isinstance(waiting, Wait)
+    assert waiting.reason == "volume data waits for the machine that replaces node1 in slot 1"
+    assert waiting.hint.startswith("trivet-node slot release 1, and start a blank machine")
+    assert removal.detach(here) is not None
+    assert glusterd.done == []
+    assert removal.occupation(here, without_slot_1(), 1) == "", "its place is for whoever comes"
+    opened = ReleaseSlot(1, None).apply(without_slot_1())
+    assert isinstance(opened, Members)
+    here.document = opened
+    waiting = step(here, glusterd)
+    assert isinstance(waiting, Wait)
+    assert waiting.hint.startswith("start a blank machine")
+
+
+def test_a_place_with_bricks_that_are_not_of_the_plan_is_nobodys(glusterd: FakeGlusterd) -> None:
+    here = member(2, of=plan(kind=VolumeType.ARBITER))
+    (wanted,) = wanted_volumes(here)
+    glusterd.volume = replace(INFO, bricks=tuple(wanted.names.values()), arbiter=1)
+    strange = replace(INFO, name="scratch", bricks=("node1.lab.trivet.internal:/srv/scratch",))
+    glusterd.others = (strange,)
+    assert "still in the pool" in removal.occupation(here, without_slot_1(), 1)

@@ -52,7 +52,7 @@ while not os.path.exists("{END}") or not count:
 
 
 class Reader:
-    """Lists the volume's root and a folder, and reads the files in that, all the time: they must always be the same."""
+    """Lists the volume's root and a folder, and reads that folder's files, all the time: always the same."""
 
     def __init__(self, node: Node, wanted: str) -> None:
         self._node = node

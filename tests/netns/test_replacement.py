@@ -52,7 +52,7 @@ while not os.path.exists("{END}") or not count:
 
 
 class Reader:
-    """Lists the volume's root and a folder, and reads that folder's files, all the time: always the same."""
+    """Lists the volume's root and a folder, and reads its files, all the time: they must always be the same."""
 
     def __init__(self, node: Node, wanted: str) -> None:
         self._node = node
@@ -145,9 +145,9 @@ def test_a_data_node_beside_an_arbiter_is_replaced(machines: Lab, tmp_path: Path
     left = [second, third]
     wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
     writer = Writer(second.node, PATH)
+    writer.get_on(agents)
     wanted = fill(third.node)
     reader = Reader(third.node, wanted)
-    writer.get_on(agents)
     old, place = stolen_from(founder.node), own_uuid(founder.node)
     founder.node.power_off()
     founder.forget()
@@ -215,6 +215,7 @@ def test_one_of_six_nodes_is_replaced(machines: Lab, tmp_path: Path) -> None:
     agents = [start(machines, f"machine{slot}", site, slot) for slot in range(1, 7)]
     wait_until("formed", agents, lambda: all(is_formed(agent) for agent in agents))
     writer = Writer(agents[0].node, PATH)
+    writer.get_on(agents)
     wanted = fill(agents[1].node)
     readers = [Reader(agents[2].node, wanted)]
     gone, left = agents[4], [agent for agent in agents if agent is not agents[4]]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import firstboot.__main__
 from firstboot.gluster import client, heir
-from firstboot.gluster.client import VolumeInfo
-from firstboot.gluster.completion import behind
 from firstboot.paths import GLUSTERD_INFO, brick_path
 
 DEATHS = Path("/var/lib/deaths")
 """Lines: the moments at which it died."""
-
-
-READ_S = 3.0
 
 
 def die(moment: str, wanted: list[str]) -> None:
@@ -56,13 +50,6 @@ def nothing(*_: Any) -> None:
     pass
 
 
-def wait_until_read_from(volume: VolumeInfo) -> None:
-    """Until whoever uses the volume is connected to all of its bricks; and a while longer."""
-    while behind(client.clients(volume.name), volume.bricks):
-        time.sleep(0.5)
-    time.sleep(READ_S)
-
-
 def main(moments: str, *arguments: str) -> None:
     wanted = moments.split(",")
 
@@ -78,7 +65,6 @@ def main(moments: str, *arguments: str) -> None:
             info = next(info for info in client.volumes() if info.name == volume)
             os.setxattr(brick_path(volume, 0), "trusted.glusterfs.volume-id", bytes.fromhex(info.id.replace("-", "")))
             client.start_anew(volume)
-            wait_until_read_from(info)
             die("begun", wanted)
 
     around(heir, "write_atomic", info_is_next, nothing)

@@ -20,8 +20,9 @@ from tests.netns.clocks import FakeClock
 from tests.netns.namespaces import LabError, Node, child_of, die_with_parent
 
 SEED_FILE = "/srv/seed.json"
-STALL_S = 180.0
-"""How long nothing at all may change while waiting: formation takes 15-25 s on two quiet cores."""
+STALL_S = 600.0
+"""How long nothing at all may change while waiting: formation takes 15-25 s on two quiet cores; but when an answer
+between two glusterds is lost, the one that asked keeps a volume's lock for four minutes."""
 PAUSE_S = 0.2
 
 

@@ -12,10 +12,11 @@ from firstboot.errors import TrivetError
 from firstboot.run import run
 
 ASK_LIMIT_S = 120
-CHANGE_LIMIT_S = 600
-"""Generous: creating and starting under software emulation, with TLS, takes minutes. glusterd keeps the locks of a
-change for that long and two minutes more (glusterd-syncop.c), so that none is lost while it goes on. Nobody waits for
-that long because a member died: glusterd 10.3 refuses at once then, or after 31 s when its network went silent."""
+CHANGE_LIMIT_S = 240
+"""Generous: creating and starting under software emulation, with TLS, takes half a minute on a quiet machine. The
+locks of a change last that long and two minutes more (glusterd-syncop.c): everybody waits for them where an answer
+between two of them was lost. Not where a member died: then glusterd 10.3 refuses at once, or after 31 s when its
+network went silent."""
 WORDS_LIMIT_S = 10
 """The CLI gives up first, and has so long to say it: what it says then is told from a refusal."""
 BUSY_TRIES = 20

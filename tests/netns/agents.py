@@ -22,7 +22,7 @@ from tests.netns.namespaces import LabError, Node, child_of, die_with_parent
 SEED_FILE = "/srv/seed.json"
 STALL_S = 600.0
 """How long nothing at all may change while waiting: formation takes 15-25 s on two quiet cores; but when an answer
-between two glusterds is lost, the one that asked keeps a volume's lock for four minutes."""
+between two glusterds is lost, the one that asked keeps a volume's lock for four minutes, or six."""
 PAUSE_S = 0.2
 
 

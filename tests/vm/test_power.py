@@ -84,7 +84,8 @@ class Writer:
         await_fact(f"writing {when}", self._progress, lambda _: self.last >= goal)
 
     def _progress(self) -> int:
-        assert self._process.poll() is None, f"the writer ended: {self._process.communicate()[1]}"
+        assert self._process.stderr is not None
+        assert self._process.poll() is None, f"the writer ended: {self._process.stderr.read()}"
         return self.last
 
     def end(self) -> int:
